@@ -1,0 +1,8 @@
+// What the pure folders may use beyond ECMAScript: two encodings, no clock, no randomness, no I/O.
+declare class TextEncoder {
+  encode(input?: string): Uint8Array
+}
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean })
+  decode(input?: Uint8Array): string
+}
