@@ -20,6 +20,7 @@ export function possibly(condition: boolean): void {
 
 /** Ends every switch over a union: a new variant does not compile until it is handled. */
 export function exhaustive(value: never): never {
-  const shown = typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : value
+  const shown =
+    typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : value
   throw new InvariantViolation(`unreachable variant: ${String(shown)}`)
 }
