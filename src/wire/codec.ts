@@ -6,7 +6,7 @@
  * no notion of gogo's non-nullable fields, which are written even when zero. Equality of the bytes with
  * protobufjs over generated messages is a property test (test/wire).
  */
-import { invariant } from '../base/invariant.js'
+import { exhaustive, invariant } from '../base/invariant.js'
 import { Reader, WireError } from './reader.js'
 import { Writer } from './writer.js'
 
@@ -122,6 +122,14 @@ export type Decoded<C> = C extends Codec<infer Value, infer _Init> ? Value : nev
 /** What a codec encodes: the same with every field optional. */
 export type Encodable<C> = C extends Codec<infer _Value, infer Init> ? Init : never
 
+/**
+ * Lets bytes that already are an encoded message stand where such a message is to be written: what is stored
+ * or shared is not decoded to be encoded again. The result can only be encoded, never read from.
+ */
+export function preEncoded<Value extends object>(encoded: Uint8Array): Value {
+  return encoded as unknown as Value
+}
+
 type WriteMessage = (message: Readonly<Record<string, unknown>>, writer: Writer) => void
 type ReadMessage = (reader: Reader, end: number) => unknown
 
@@ -235,7 +243,7 @@ function writeValue(field: Field<unknown>, at: number, value: string): string {
   const tagCode = `w.reserve(${tag.length + 10});${tag.map((byte) => `w.buffer[w.position++]=${byte};`).join('')}`
   switch (field.scalar) {
     case 'message':
-      return `{${tagCode}const s=w.open();c${at}().write(${value},w);w.close(s)}`
+      return `{${tagCode}if(${value} instanceof Uint8Array)w.bytes(${value});else{const s=w.open();c${at}().write(${value},w);w.close(s)}}`
     case 'enum':
       return `{${tagCode}w.uint32(number(names${at},${value}))}`
     case 'signedCounter':
@@ -286,6 +294,8 @@ function compileWrite(fields: Fields): WriteMessage {
         return `{const l=${value};if(l!==undefined)for(let i=0;i<l.length;i++){const v=l[i];${writeValue(field, at, 'v')}}}`
       case 'implicit':
         return `{const v=${value};if(${isSet(field, at, 'v')})${writeValue(field, at, 'v')}}`
+      default:
+        return exhaustive(field.presence)
     }
   })
   return build(ordered, `return function write(m,w){${lines.join('\n')}}`) as WriteMessage

@@ -77,7 +77,7 @@ export class Reader {
     if (high >= 0x200000) return MAX_COUNTER
     if (high < -0x200000) return -MAX_COUNTER
     const value = high * 0x1_0000_0000 + this.#low
-    return value < -MAX_COUNTER ? -MAX_COUNTER : value
+    return Math.max(value, -MAX_COUNTER)
   }
 
   int32(): number {

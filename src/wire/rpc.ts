@@ -7,7 +7,6 @@ import {
   counter,
   type Decoded,
   define,
-  type Encodable,
   enumeration,
   id,
   message,
