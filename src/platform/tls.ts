@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import {
   type ConnectionOptions,
   createSecureContext,
-  type SecureContext,
+  type SecureContextOptions,
   type SecureVersion,
 } from 'node:tls'
 
@@ -102,7 +102,8 @@ export class TlsIdentity {
   readonly #clientCertificate: WatchedFile
   readonly #clientKey: WatchedFile
   readonly #trusted: string | undefined
-  #context: SecureContext | undefined
+  #server: SecureContextOptions | undefined
+  #generation = 0
 
   /** Throws when a file cannot be read or certificate and key do not belong together. */
   constructor(options: TlsOptions) {
@@ -113,30 +114,37 @@ export class TlsIdentity {
     this.#clientKey = new WatchedFile(options.clientKeyFile || options.keyFile)
     this.#trusted =
       options.trustedCaFile === '' ? undefined : readFileSync(options.trustedCaFile, 'utf8')
-    this.serverContext()
+    this.serverOptions()
   }
 
   get asksForClientCertificate(): boolean {
     return this.options.clientCertAuth || this.#trusted !== undefined
   }
 
-  /** The context for the next handshake. A pair that became unreadable keeps the last good one in use. */
-  serverContext(): SecureContext {
-    const before = this.#context
+  /**
+   * What the next handshake is to use. A pair that is unreadable or does not match (a renewal half done)
+   * leaves the last good one in use.
+   */
+  serverOptions(): SecureContextOptions {
+    const before = this.#server
     try {
       const certificateChanged = this.#certificate.refresh()
       const keyChanged = this.#key.refresh()
       if (before !== undefined && !certificateChanged && !keyChanged) return before
-      this.#context = createSecureContext({
-        cert: this.#certificate.content,
-        key: this.#key.content,
-        ...this.#common(),
-      })
-      return this.#context
+      const options = { cert: this.#certificate.content, key: this.#key.content, ...this.#common() }
+      createSecureContext(options)
+      this.#server = options
+      this.#generation++
+      return options
     } catch (error) {
       if (before === undefined) throw error
       return before
     }
+  }
+
+  /** Grows each time `serverOptions` took up a new certificate. */
+  get generation(): number {
+    return this.#generation
   }
 
   /** Options for one connection that we dial; files are re-read when they changed. */
