@@ -1,0 +1,3 @@
+import type { LogIndex } from '../../base/ids.js'
+export type ProgressState = 'probe' | 'replicate' | 'snapshot'
+export type Unused = LogIndex
