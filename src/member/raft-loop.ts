@@ -1,0 +1,226 @@
+import type { LogIndex, MemberId } from '../base/ids.js'
+import { invariant } from '../base/invariant.js'
+import type { Scheduler } from '../ports/clock.js'
+import type { MemoryStorage } from '../raft/memory-storage.js'
+import { hardStateOf, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from '../raft/message.js'
+import type { RaftMessage, RawNode, SoftState } from '../raft/raw-node.js'
+import type { Entry, HardState, Snapshot } from '../wire/raftpb.js'
+
+/** What is written in one durable step. */
+export interface DurableWrite {
+  readonly hardState: HardState | undefined
+  readonly entries: readonly Entry[]
+  /** Whether it must be on disk, not only written, before `done`. */
+  readonly mustSync: boolean
+}
+
+/** What the loop drives. Everything is synchronous except where a `done` is given. */
+export interface RaftLoopHost {
+  /** Makes entries and hard state durable; writes complete in order. */
+  write(write: DurableWrite, done: () => void): void
+  /** Makes a received snapshot durable and recovers the state from it. */
+  installSnapshot(snapshot: Snapshot, done: () => void): void
+  send(messages: readonly RaftMessage[]): void
+  sendSnapshot(message: RaftMessage): void
+  /** Applies one committed entry. */
+  apply(entry: Entry): void
+  /** All entries up to `applied` of this batch are applied. */
+  onApplied(applied: LogIndex): void
+  onRead(context: Uint8Array, index: LogIndex): void
+  onSoftState(state: SoftState): void
+  nowMs(): number
+}
+
+/** Applying yields to the event loop after this long. */
+const APPLY_SLICE_MS = 8
+/** The clock is asked once in so many applied entries. */
+const APPLY_CLOCK_STRIDE = 64
+
+interface ApplyWork {
+  readonly entries: readonly Entry[]
+  readonly responses: readonly RaftMessage[]
+  next: number
+}
+
+/**
+ * Carries out what the Raft core wants, in asynchronous-storage mode: messages to peers leave at once, in
+ * parallel with the write of the same Ready; what must wait for the disk is in the write's responses and
+ * cannot be sent earlier by construction. Everything that arrives while a write is under way becomes the next.
+ */
+export class RaftLoop {
+  readonly #node: RawNode
+  readonly #storage: MemoryStorage
+  readonly #host: RaftLoopHost
+  readonly #scheduler: Scheduler
+  readonly #self: MemberId
+  readonly #applying: ApplyWork[] = []
+  #isScheduled = false
+  #isRunning = false
+  #isStopped = false
+  /** A commit-only hard state costs no write of its own: it rides along with the next one. */
+  #deferredHardState: HardState | undefined
+  #isInstallingSnapshot = false
+  #applied: LogIndex
+
+  constructor(options: {
+    readonly node: RawNode
+    readonly storage: MemoryStorage
+    readonly host: RaftLoopHost
+    readonly scheduler: Scheduler
+    readonly self: MemberId
+    readonly applied: LogIndex
+  }) {
+    this.#node = options.node
+    this.#storage = options.storage
+    this.#host = options.host
+    this.#scheduler = options.scheduler
+    this.#self = options.self
+    this.#applied = options.applied
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#applied
+  }
+
+  /** Something was put into the core: its Ready is handled at the end of this turn. */
+  poke(): void {
+    if (this.#isScheduled || this.#isRunning || this.#isStopped) return
+    this.#isScheduled = true
+    this.#scheduler.soon(() => {
+      this.#isScheduled = false
+      this.run()
+    })
+  }
+
+  /** Handles everything that is ready now. */
+  run(): void {
+    if (this.#isRunning || this.#isStopped) return
+    this.#isRunning = true
+    try {
+      let yielded = false
+      do {
+        while (this.#node.hasReady() && !this.#isStopped) this.#handleReady()
+        yielded = !this.#applySome()
+      } while (!yielded && this.#node.hasReady() && !this.#isStopped)
+    } finally {
+      this.#isRunning = false
+    }
+    if (this.#applying.length > 0) this.poke()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** Writes a hard state that still waits for company. */
+  writeDeferred(done: () => void = () => undefined): void {
+    const hardState = this.#deferredHardState
+    this.#deferredHardState = undefined
+    if (hardState === undefined) done()
+    else this.#host.write({ hardState, entries: [], mustSync: false }, done)
+  }
+
+  #handleReady(): void {
+    const ready = this.#node.ready()
+    if (ready.softState !== undefined) this.#host.onSoftState(ready.softState)
+    const outgoing: RaftMessage[] = []
+    const appends: RaftMessage[] = []
+    for (const message of ready.messages) {
+      if (message.to === LOCAL_APPEND_THREAD) appends.push(message)
+      else if (message.to === LOCAL_APPLY_THREAD) {
+        this.#applying.push({
+          entries: message.entries,
+          responses: message.responses ?? [],
+          next: 0,
+        })
+      } else if (message.type === 'MsgSnap') this.#host.sendSnapshot(message)
+      else outgoing.push(message)
+    }
+    if (outgoing.length > 0) this.#host.send(outgoing)
+    for (const append of appends) this.#append(append)
+    for (const { context, index } of ready.readStates) this.#host.onRead(context, index)
+  }
+
+  #append(message: RaftMessage): void {
+    const hardState = hardStateOf(message)
+    const { entries, snapshot } = message
+    const responses = message.responses ?? []
+    if (snapshot !== undefined && snapshot.metadata.index > 0) {
+      this.#isInstallingSnapshot = true
+      this.#host.installSnapshot(snapshot, () => {
+        this.#isInstallingSnapshot = false
+        this.#storage.applySnapshot(snapshot)
+        this.#applied = snapshot.metadata.index
+        this.#write({ hardState, entries, mustSync: true }, responses)
+      })
+      return
+    }
+    const changesVote = hardState !== undefined && this.#changesTermOrVote(hardState)
+    const mustSync = entries.length > 0 || changesVote
+    if (!mustSync && responses.length === 0) {
+      this.#deferredHardState = hardState ?? this.#deferredHardState
+      if (hardState !== undefined) this.#storage.setHardState(hardState)
+      return
+    }
+    this.#write({ hardState: hardState ?? this.#deferredHardState, entries, mustSync }, responses)
+  }
+
+  #write(write: DurableWrite, responses: readonly RaftMessage[]): void {
+    this.#deferredHardState = undefined
+    this.#host.write(write, () => {
+      if (this.#isStopped) return
+      if (write.entries.length > 0) this.#storage.append(write.entries)
+      if (write.hardState !== undefined) this.#storage.setHardState(write.hardState)
+      this.#respond(responses)
+      this.#continue()
+    })
+  }
+
+  /** A write ended: its consequences are handled in the same turn, unless `run` is what called it. */
+  #continue(): void {
+    if (!this.#isRunning) this.run()
+  }
+
+  #respond(responses: readonly RaftMessage[]): void {
+    const outgoing: RaftMessage[] = []
+    for (const response of responses) {
+      if (response.to === this.#self) this.#node.step(response)
+      else outgoing.push(response)
+    }
+    if (outgoing.length > 0) this.#host.send(outgoing)
+  }
+
+  #changesTermOrVote(hardState: HardState): boolean {
+    const known = this.#storage.initialState().hardState
+    return hardState.term !== known.term || hardState.vote !== known.vote
+  }
+
+  /** Applies what is committed, for a bounded time; false when the event loop is to run first. */
+  #applySome(): boolean {
+    if (this.#isInstallingSnapshot) return true
+    const startedMs = this.#host.nowMs()
+    let sinceClock = 0
+    for (;;) {
+      const work = this.#applying[0]
+      if (work === undefined) return true
+      while (work.next < work.entries.length) {
+        if (++sinceClock >= APPLY_CLOCK_STRIDE) {
+          sinceClock = 0
+          if (this.#host.nowMs() - startedMs >= APPLY_SLICE_MS) {
+            this.#host.onApplied(this.#applied)
+            return false
+          }
+        }
+        const entry = work.entries[work.next++]
+        invariant(entry !== undefined, 'an entry to apply exists')
+        invariant(entry.index === this.#applied + 1, 'entries are applied in order, without a gap')
+        this.#host.apply(entry)
+        this.#applied = entry.index
+        if (this.#isStopped) return true
+      }
+      this.#applying.shift()
+      this.#host.onApplied(this.#applied)
+      this.#respond(work.responses)
+    }
+  }
+}
