@@ -11,8 +11,6 @@ export interface Proposal {
   readonly id: RequestId
   /** The entry's payload; kept until raft took it. */
   readonly data: Uint8Array
-  /** The operation as the proposer decoded it, so that applying does not decode it again. */
-  readonly request: unknown
   readonly startedMs: number
   readonly deadlineMs: number
   readonly done: (outcome: ProposalOutcome) => void

@@ -12,16 +12,26 @@ import { Writer } from './writer.js'
 /** The operations of InternalRaftRequest by name. */
 export type Operation = Exclude<keyof InternalRaftRequest, 'ID' | 'v2' | 'header'>
 
-/** What a normal entry asks for. `noop` is the empty entry of a new leader. */
+/** A v3 operation with its decoded request. */
+export type V3Request = {
+  readonly [Name in Operation]: {
+    readonly kind: 'v3'
+    readonly id: RequestId
+    readonly header: RequestHeader | undefined
+    readonly operation: Name
+    readonly request: NonNullable<InternalRaftRequest[Name]>
+  }
+}[Operation]
+
+/**
+ * What a normal entry asks for. `noop` is the empty entry of a new leader; `unknown` is a request of a newer
+ * version, of which no operation is known here.
+ */
 export type EntryRequest =
   | { readonly kind: 'noop' }
+  | { readonly kind: 'unknown'; readonly id: RequestId }
   | { readonly kind: 'v2'; readonly id: RequestId; readonly request: V2Request }
-  | {
-      readonly kind: 'v3'
-      readonly id: RequestId
-      readonly header: RequestHeader | undefined
-      readonly request: InternalRaftRequest
-    }
+  | V3Request
 
 const writer = new Writer(4096)
 const HEADER_TAG = 100 * 8 + 2
@@ -89,29 +99,75 @@ export function peekRequestId(data: Uint8Array): RequestId {
   return NO_ID
 }
 
+/** The operations by field number: their names and codecs. */
+const OPERATIONS: ReadonlyMap<
+  number,
+  { readonly name: Operation; readonly codec: Codec<unknown, unknown> }
+> = new Map(
+  Object.entries(InternalRaftRequest.fields).flatMap(([name, { number, message }]) =>
+    message === undefined || name === 'v2' || name === 'header'
+      ? []
+      : [[number, { name: name as Operation, codec: message() }] as const],
+  ),
+)
+
 /**
  * Decodes a normal entry as etcd does: first as InternalRaftRequest, strictly; when that fails, as a v2
  * Request (facts: peer-protocol.md 10.1). Throws WireError when it is neither.
  */
 export function openEntry(data: Uint8Array): EntryRequest {
   if (data.length === 0) return { kind: 'noop' }
-  const request = decodeV3(data)
-  if (request === undefined) return openV2(V2Request.decode(data))
-  if (request.v2 !== undefined) return openV2(request.v2)
-  const header = request.header
-  const id = request.ID !== 0n ? request.ID : (header?.ID ?? NO_ID)
-  return { kind: 'v3', id, header, request }
+  return openV3(data) ?? openV2(V2Request.decode(data))
 }
 
 function openV2(request: V2Request): EntryRequest {
   return { kind: 'v2', id: request.ID, request }
 }
 
-function decodeV3(data: Uint8Array): InternalRaftRequest | undefined {
+/** Reads the envelope field by field, without making an object of all its possible operations. */
+function openV3(data: Uint8Array): EntryRequest | undefined {
   try {
-    return InternalRaftRequest.decode(data)
+    return scanV3(new Reader(data), data.length)
   } catch (error) {
     if (error instanceof WireError) return undefined
     throw error
   }
+}
+
+function scanV3(reader: Reader, end: number): EntryRequest {
+  let id = NO_ID
+  let header: RequestHeader | undefined
+  let operation: Operation | undefined
+  let request: unknown
+  let v2: V2Request | undefined
+  while (reader.position < end) {
+    const tag = reader.uint32()
+    const known = OPERATIONS.get(tag >>> 3)
+    if (known !== undefined) {
+      expectNested(tag)
+      const length = reader.length(end)
+      operation = known.name
+      request = known.codec.read(reader, reader.position + length)
+    } else if (tag >>> 3 === 100) {
+      expectNested(tag)
+      const length = reader.length(end)
+      header = RequestHeader.read(reader, reader.position + length)
+    } else if (tag >>> 3 === 2) {
+      expectNested(tag)
+      const length = reader.length(end)
+      v2 = V2Request.read(reader, reader.position + length)
+    } else if (tag >>> 3 === 1) {
+      if ((tag & 7) !== 0) throw new WireError('proto: wrong wireType of ID')
+      id = requestId(reader.id())
+    } else reader.skip(tag, end)
+  }
+  if (v2 !== undefined) return openV2(v2)
+  if (id === 0n && header !== undefined) id = header.ID
+  if (operation === undefined) return { kind: 'unknown', id }
+  return { kind: 'v3', id, header, operation, request } as V3Request
+}
+
+function expectNested(tag: number): void {
+  if ((tag & 7) !== 2)
+    throw new WireError(`proto: wrong wireType = ${tag & 7} for field ${tag >>> 3}`)
 }
