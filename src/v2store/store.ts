@@ -1,0 +1,406 @@
+/**
+ * The v2 store: the tree, its index, its history, its watchers and its counters, as etcd has them
+ * (facts: v2-api.md 1 to 5). A state machine: the same operations give the same state on every member. Time
+ * comes in with each operation (`nowMs`, wall clock in unix milliseconds) and touches only the TTLs shown.
+ */
+import { invariant } from '../base/invariant.js'
+import { createV2Error, V2_CODES, type V2Error, type V2ErrorCode } from '../base/v2-errors.js'
+import { CLUSTER_NAMESPACE, KEYS_NAMESPACE } from '../base/v2-paths.js'
+import type { V2Action, V2Event, V2NodeView } from './event.js'
+import { type Expiry, TreeNode } from './node.js'
+import { cleanPath, nameOf } from './node-path.js'
+import { type Statistic, Statistics } from './statistics.js'
+import { encodeStore, parseStore } from './store-json.js'
+import { Tree } from './tree.js'
+import { WatcherHub, type WatchResult } from './watcher-hub.js'
+
+/** The version of the tree's format that snapshots name. */
+export const STORE_VERSION = 2
+/** An end before 2000-01-01 given to a new node means "none": clients that lost the time send such. */
+export const EXPIRATION_MIN_NS = 946_684_800_000_000_000n
+
+export type V2Result =
+  | { readonly kind: 'event'; readonly event: V2Event }
+  | { readonly kind: 'error'; readonly error: V2Error }
+
+export type RecoverResult =
+  | { readonly kind: 'recovered' }
+  | { readonly kind: 'unreadable'; readonly reason: string }
+
+interface Timed {
+  /** Absolute, cleaned here. */
+  readonly path: string
+  /** Wall clock, unix milliseconds. */
+  readonly nowMs: number
+}
+
+interface Expiring {
+  /** Unix nanoseconds; absent or 0n = permanent. */
+  readonly expirationNs?: bigint | undefined
+  /** Change the TTL only: the value stays and no watcher is told. */
+  readonly refresh?: boolean | undefined
+}
+
+interface Compared {
+  /** The value that must be there; empty = any. */
+  readonly prevValue: string
+  /** The modified index that must be there; 0 = any. */
+  readonly prevIndex: number
+}
+
+export interface GetOptions extends Timed {
+  readonly isRecursive: boolean
+  readonly isSorted: boolean
+}
+
+export interface SetOptions extends Timed, Expiring {
+  readonly isDirectory: boolean
+  readonly value: string
+}
+
+export interface CreateOptions extends SetOptions {
+  /** Make a child of `path` named by the next index, 20 digits. */
+  readonly isUnique: boolean
+}
+
+export interface UpdateOptions extends Timed, Expiring {
+  readonly value: string
+}
+
+export interface CompareAndSwapOptions extends UpdateOptions, Compared {}
+
+export interface DeleteOptions extends Timed {
+  readonly isDirectory: boolean
+  readonly isRecursive: boolean
+}
+
+export interface CompareAndDeleteOptions extends Timed, Compared {}
+
+export interface V2WatchOptions {
+  readonly path: string
+  readonly isRecursive: boolean
+  readonly isStream: boolean
+  /** Events at this index or later; 0 = from now on. */
+  readonly sinceIndex: number
+  /** See WatchOptions of the hub. */
+  readonly onReadable: () => void
+}
+
+const toExpiry = (ns: bigint | undefined): Expiry | undefined =>
+  ns === undefined || ns === 0n ? undefined : { ns }
+
+/** Why a comparison failed, in etcd's words; `undefined` = it holds. */
+function mismatch(node: TreeNode, { prevValue, prevIndex }: Compared): string | undefined {
+  const parts: string[] = []
+  if (prevValue !== '' && node.value !== prevValue) parts.push(`[${prevValue} != ${node.value}]`)
+  if (prevIndex !== 0 && node.modifiedIndex !== prevIndex) {
+    parts.push(`[${prevIndex} != ${node.modifiedIndex}]`)
+  }
+  return parts.length === 0 ? undefined : parts.join(' ')
+}
+
+export class V2Store {
+  #tree: Tree
+  #index = 0
+  #version = STORE_VERSION
+  #statistics = new Statistics()
+  readonly #hub = new WatcherHub()
+  readonly #namespaces: readonly string[]
+  readonly #readOnly: ReadonlySet<string>
+
+  /** An empty store with its top directories, which like the root cannot be changed themselves. */
+  constructor(namespaces: readonly string[] = [CLUSTER_NAMESPACE, KEYS_NAMESPACE]) {
+    this.#namespaces = namespaces
+    this.#readOnly = new Set(['/', ...namespaces])
+    this.#tree = Tree.create(namespaces)
+  }
+
+  /** How many changes there have been: every write and every expired node is one. */
+  get index(): number {
+    return this.#index
+  }
+
+  /** The format's version, 2 unless a snapshot said otherwise. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** Whether any node has an end: only then a SYNC is worth proposing. */
+  get hasTtlKeys(): boolean {
+    return this.#tree.heap.size > 0
+  }
+
+  /** A node, its children and, when recursive, all below. Errors: 100, 104. */
+  get(options: GetOptions): V2Result {
+    const found = this.#tree.find(cleanPath(options.path), this.#index)
+    if (found.kind === 'error') return this.#count('gets', found)
+    const node = found.node.list({ ...options, key: options.path })
+    const event: V2Event = { action: 'get', node, etcdIndex: this.#index, refresh: false }
+    return this.#count('gets', { kind: 'event', event })
+  }
+
+  /** Creates or replaces a file, or creates a directory. Errors: 100 (refresh), 102, 104, 107. */
+  set(options: SetOptions): V2Result {
+    const path = cleanPath(options.path)
+    const previous = this.#tree.find(path, this.#index)
+    const isMissing = previous.kind === 'error' && previous.error.code === V2_CODES.keyNotFound
+    if (previous.kind === 'error' && (!isMissing || options.refresh === true)) {
+      return this.#count('sets', previous)
+    }
+    const prev = previous.kind === 'node' ? previous.node : undefined
+    const prevView = prev?.view(options.nowMs, options.path)
+    const value = options.refresh === true ? (prev?.value ?? '') : options.value
+    const made = this.#make('set', path, { ...options, value, canReplace: true })
+    if (made.kind === 'error') return this.#count('sets', made)
+    const event = { ...made.event, prevNode: prevView, refresh: options.refresh === true }
+    return this.#count('sets', this.#tell(event))
+  }
+
+  /** Creates a file or directory where nothing is. Errors: 104, 105, 107. */
+  create(options: CreateOptions): V2Result {
+    const name = String(this.#index + 1).padStart(20, '0')
+    const path = cleanPath(options.isUnique ? `${options.path}/${name}` : options.path)
+    const made = this.#make('create', path, { ...options, canReplace: false })
+    if (made.kind === 'error') return this.#count('create', made)
+    return this.#count('create', this.#tell(made.event))
+  }
+
+  /** Gives a file a value and an end, a directory an end. Errors: 100, 102, 104, 107. */
+  update(options: UpdateOptions): V2Result {
+    const path = cleanPath(options.path)
+    // Where etcd forgets to note the failure, its counter says success; snapshots carry the counter.
+    if (this.#readOnly.has(path)) return this.#countAsSuccess('update', this.#readOnlyError())
+    const found = this.#tree.find(path, this.#index)
+    if (found.kind === 'error') return this.#count('update', found)
+    if (found.node.isDirectory && options.value !== '') {
+      return this.#countAsSuccess('update', this.#error(V2_CODES.notAFile, path))
+    }
+    return this.#count('update', this.#rewrite('update', found.node, options))
+  }
+
+  /** Update of a file if value and index are as given. Errors: 100, 101, 102, 104, 107. */
+  compareAndSwap(options: CompareAndSwapOptions): V2Result {
+    const path = cleanPath(options.path)
+    if (this.#readOnly.has(path)) {
+      return this.#countAsSuccess('compareAndSwap', this.#readOnlyError())
+    }
+    const found = this.#tree.find(path, this.#index)
+    if (found.kind === 'error') return this.#count('compareAndSwap', found)
+    if (found.node.isDirectory) {
+      return this.#count('compareAndSwap', this.#error(V2_CODES.notAFile, path))
+    }
+    const cause = mismatch(found.node, options)
+    if (cause !== undefined) {
+      return this.#count('compareAndSwap', this.#error(V2_CODES.compareFailed, cause))
+    }
+    return this.#count('compareAndSwap', this.#rewrite('compareAndSwap', found.node, options))
+  }
+
+  /** Removes a file, an empty directory or, when recursive, all. Errors: 100, 102, 104, 107, 108. */
+  delete(options: DeleteOptions): V2Result {
+    const path = cleanPath(options.path)
+    if (this.#readOnly.has(path)) return this.#countAsSuccess('delete', this.#readOnlyError())
+    const found = this.#tree.find(path, this.#index)
+    if (found.kind === 'error') return this.#count('delete', found)
+    const { node } = found
+    if (node.children !== undefined && !options.isRecursive) {
+      const code = options.isDirectory ? V2_CODES.directoryNotEmpty : V2_CODES.notAFile
+      const isRefused = !options.isDirectory || node.children.size > 0
+      if (isRefused) return this.#count('delete', this.#error(code, node.path))
+    }
+    return this.#count('delete', this.#takeAway('delete', node, options.nowMs))
+  }
+
+  /** Removes a file if value and index are as given. Errors: 100, 101, 102, 104. */
+  compareAndDelete(options: CompareAndDeleteOptions): V2Result {
+    const path = cleanPath(options.path)
+    const found = this.#tree.find(path, this.#index)
+    if (found.kind === 'error') return this.#count('compareAndDelete', found)
+    if (found.node.isDirectory) {
+      return this.#countAsSuccess('compareAndDelete', this.#error(V2_CODES.notAFile, path))
+    }
+    const cause = mismatch(found.node, options)
+    if (cause !== undefined) {
+      const error = this.#error(V2_CODES.compareFailed, cause)
+      return this.#countAsSuccess('compareAndDelete', error)
+    }
+    const taken = this.#takeAway('compareAndDelete', found.node, options.nowMs)
+    return this.#count('compareAndDelete', taken)
+  }
+
+  /** Removes every node whose end is at `cutoffNs` or before, soonest first, one index each. */
+  deleteExpiredKeys(cutoffNs: bigint, nowMs: number): readonly V2Event[] {
+    const events: V2Event[] = []
+    for (let node = this.#tree.heap.soonest; node !== undefined; node = this.#tree.heap.soonest) {
+      invariant(node.expiry !== undefined, 'a node in the heap has an end')
+      if (node.expiry.ns > cutoffNs) break
+      this.#tree.heap.maybeRemove(node)
+      this.#statistics.increment('expireCount')
+      events.push(this.#takeAway('expire', node, nowMs).event)
+    }
+    return events
+  }
+
+  /** Waits for changes of `path`, or gives the first one that the history has. Error 401. */
+  watch(options: V2WatchOptions): WatchResult {
+    const sinceIndex = options.sinceIndex === 0 ? this.#index + 1 : options.sinceIndex
+    return this.#hub.watch({ ...options, key: cleanPath(options.path), sinceIndex }, this.#index)
+  }
+
+  /** How many watchers wait. */
+  get watcherCount(): number {
+    return this.#hub.count
+  }
+
+  /** The body of /v2/stats/store. Also notes the number of watchers, as etcd does only here. */
+  statisticsJson(): string {
+    this.#statistics.set('watchers', this.#hub.count)
+    return this.#statistics.encode()
+  }
+
+  /** A copy to be serialised later, without watchers. Cost: all nodes; events are shared. */
+  clone(): V2Store {
+    const copy = new V2Store(this.#namespaces)
+    copy.#tree = new Tree(this.#tree.root.clone())
+    copy.#index = this.#index
+    copy.#version = this.#version
+    copy.#statistics = this.#statistics.clone()
+    copy.#hub.history = this.#hub.history.clone()
+    return copy
+  }
+
+  /** The JSON that snapshots carry, made from the store itself: nothing can change it meanwhile. */
+  saveNoCopy(): Uint8Array {
+    const text = encodeStore({
+      root: this.#tree.root,
+      history: this.#hub.history,
+      index: this.#index,
+      statistics: this.#statistics,
+      version: this.#version,
+    })
+    return new TextEncoder().encode(text)
+  }
+
+  /** Takes over what `saveNoCopy` or an etcd wrote. Watchers stay. When unreadable nothing changes. */
+  recover(state: Uint8Array): RecoverResult {
+    const parsed = parseStore(state)
+    if (parsed.kind === 'unreadable') return parsed
+    this.#tree = new Tree(parsed.contents.root)
+    for (const path of this.#namespaces) this.#tree.ensureNamespace(path)
+    this.#hub.history = parsed.contents.history
+    this.#index = parsed.contents.index
+    this.#statistics = parsed.contents.statistics
+    this.#version = parsed.contents.version
+    return { kind: 'recovered' }
+  }
+
+  #error(code: V2ErrorCode, cause: string): V2Result & { kind: 'error' } {
+    return { kind: 'error', error: createV2Error(code, cause, this.#index) }
+  }
+
+  #readOnlyError(): V2Result & { kind: 'error' } {
+    return this.#error(V2_CODES.rootIsReadOnly, '/')
+  }
+
+  /** Counts `result` where it belongs and passes it on. */
+  #count(operation: CountedOperation, result: V2Result): V2Result {
+    const outcome = result.kind === 'event' ? 'Success' : 'Fail'
+    const name: Statistic = `${operation}${outcome}`
+    this.#statistics.increment(name)
+    return result
+  }
+
+  #countAsSuccess(operation: CountedOperation, result: V2Result): V2Result {
+    const name: Statistic = `${operation}Success`
+    this.#statistics.increment(name)
+    return result
+  }
+
+  /** Puts a new node at `path` and moves the index on. Tells nobody. */
+  #make(
+    action: V2Action,
+    path: string,
+    options: SetOptions & { readonly canReplace: boolean },
+  ): V2Result {
+    if (this.#readOnly.has(path)) return this.#readOnlyError()
+    const { nowMs, isDirectory, value } = options
+    const parent = this.#tree.makeParent(path, this.#index)
+    if (parent.kind === 'error') {
+      this.#statistics.increment('setsFail')
+      return parent
+    }
+    const existing = parent.node.children?.get(nameOf(path))
+    if (existing !== undefined) {
+      if (!options.canReplace) return this.#error(V2_CODES.keyExists, path)
+      if (existing.isDirectory) return this.#error(V2_CODES.notAFile, path)
+      this.#tree.remove(existing)
+    }
+    const expiry = toExpiry(options.expirationNs)
+    const node = new TreeNode({
+      path,
+      createdIndex: this.#index + 1,
+      value: isDirectory ? '' : value,
+      isDirectory,
+      expiry: expiry !== undefined && expiry.ns < EXPIRATION_MIN_NS ? undefined : expiry,
+    })
+    this.#tree.add(parent.node, node)
+    this.#index++
+    const event = { action, node: node.view(nowMs), etcdIndex: this.#index, refresh: false }
+    return { kind: 'event', event }
+  }
+
+  /** Gives a node another value and end. A directory keeps its modified index, as etcd's does. */
+  #rewrite(action: V2Action, node: TreeNode, options: UpdateOptions): V2Result {
+    const prevNode = node.view(options.nowMs)
+    this.#index++
+    if (!node.isDirectory) {
+      if (options.refresh !== true) node.value = options.value
+      node.modifiedIndex = this.#index
+    }
+    this.#tree.setExpiry(node, toExpiry(options.expirationNs))
+    const view: V2NodeView = { ...node.view(options.nowMs), modifiedIndex: this.#index }
+    const refresh = options.refresh === true
+    return this.#tell({ action, node: view, prevNode, etcdIndex: this.#index, refresh })
+  }
+
+  /** Removes a node with all below it and tells the watchers of each. */
+  #takeAway(
+    action: 'delete' | 'compareAndDelete' | 'expire',
+    node: TreeNode,
+    nowMs: number,
+  ): { readonly kind: 'event'; readonly event: V2Event } {
+    this.#index++
+    const event: V2Event = {
+      action,
+      node: {
+        key: node.path,
+        dir: node.isDirectory,
+        ttlSeconds: 0,
+        modifiedIndex: this.#index,
+        createdIndex: node.createdIndex,
+      },
+      prevNode: node.view(nowMs),
+      etcdIndex: this.#index,
+      refresh: false,
+    }
+    // A stream that watches the node itself hears of it here and again below, as with etcd.
+    this.#tree.remove(node, (path) => this.#hub.notifyAt(event, path, true))
+    this.#hub.notify(event)
+    return { kind: 'event', event }
+  }
+
+  #tell(event: V2Event): V2Result {
+    if (event.refresh) this.#hub.history.add(event)
+    else this.#hub.notify(event)
+    return { kind: 'event', event }
+  }
+}
+
+type CountedOperation =
+  | 'gets'
+  | 'sets'
+  | 'delete'
+  | 'update'
+  | 'create'
+  | 'compareAndSwap'
+  | 'compareAndDelete'
