@@ -1,0 +1,202 @@
+/**
+ * Ours against the etcd on the machine, in one run, with one load generator: every row of docs/performance.md.
+ * `node bench/run.mjs [--quick] [--only text] [--keys N]` — needs /usr/bin/etcd, h2load and wrk.
+ */
+import { existsSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { putRequest, rangeRequest } from './grpc-frames.mjs'
+import { fill, grpcLoad, httpLoad, openSession, unary, watchLoad } from './load.mjs'
+import { OURS, PEER, residentBytes, sleep, startCluster } from './servers.mjs'
+
+const option = (name) => {
+  const at = process.argv.indexOf(name)
+  return at < 0 ? undefined : process.argv[at + 1]
+}
+const isQuick = process.argv.includes('--quick')
+const only = option('--only')
+const manyKeys = Number(option('--keys') ?? (isQuick ? 50_000 : 1_000_000))
+const scale = isQuick ? 0.1 : 1
+
+const value = Buffer.alloc(256, 120)
+const key = Buffer.from('bench/key')
+
+async function withCluster(kind, count, work, options) {
+  const cluster = await startCluster(kind, count, options)
+  try {
+    return await work(cluster)
+  } finally {
+    await cluster.stop()
+  }
+}
+
+const pidsOf = (cluster) => cluster.members.map(({ child }) => child.pid)
+
+/** Members differ in speed when they lead: the load goes to the leader, as clients that balance cannot choose. */
+const put = (requests, connections, streams, members) => (kind) =>
+  withCluster(kind, members, async (cluster) => {
+    const load = {
+      port: cluster.port,
+      pids: pidsOf(cluster),
+      path: '/etcdserverpb.KV/Put',
+      message: putRequest(key, value),
+      connections,
+      streams,
+    }
+    await grpcLoad({ ...load, requests: Math.ceil((requests * scale) / 4) })
+    return grpcLoad({ ...load, requests: requests * scale })
+  })
+
+const range = (serializable) => (kind) =>
+  withCluster(kind, 1, async (cluster) => {
+    const session = openSession(cluster.port)
+    await unary(session, '/etcdserverpb.KV/Put', putRequest(key, value))
+    session.destroy()
+    const load = {
+      port: cluster.port,
+      pids: pidsOf(cluster),
+      path: '/etcdserverpb.KV/Range',
+      message: rangeRequest(key, { serializable }),
+      connections: 100,
+      streams: 10,
+    }
+    await grpcLoad({ ...load, requests: 20_000 * scale })
+    return grpcLoad({ ...load, requests: 100_000 * scale })
+  })
+
+const watch = (kind) =>
+  withCluster(kind, 1, (cluster) => watchLoad({ port: cluster.port, puts: 300 * scale }))
+
+const v2 = (script) => (kind) =>
+  withCluster(kind, 1, async (cluster) => {
+    const url = `http://127.0.0.1:${cluster.port}/v2/keys/bench`
+    const made = await fetch(url, {
+      method: 'PUT',
+      body: new URLSearchParams({ value: 'x'.repeat(256) }),
+    })
+    if (!made.ok) throw new Error(`no v2 API (${made.status})`)
+    return httpLoad({
+      port: cluster.port,
+      path: '/v2/keys/bench',
+      script,
+      seconds: isQuick ? 2 : 8,
+    })
+  })
+const v2Put = `wrk.method = "PUT"; wrk.body = "value=${'x'.repeat(256)}"; wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"`
+
+const idle = (kind) =>
+  withCluster(kind, 1, async (cluster) => {
+    await sleep(2000)
+    return { megabytes: residentBytes(pidsOf(cluster)[0]) / 1e6, milliseconds: cluster.readyMs }
+  })
+
+async function large(kind) {
+  const cluster = await startCluster(kind, 1)
+  await fill({ port: cluster.port, keys: manyKeys })
+  await sleep(2000)
+  const megabytes = residentBytes(pidsOf(cluster)[0]) / 1e6
+  await cluster.stop({ remove: false })
+  const again = await startCluster(kind, 1, { keepData: true, data: cluster.members[0].directory })
+  const milliseconds = again.readyMs
+  await again.stop()
+  return { megabytes, milliseconds }
+}
+
+/** `better`: whether more or less of the figure is better; the ratio is above 1 when ours is better. */
+const ROWS = [
+  {
+    name: 'Put 256 B, 100 connections x 10 streams',
+    goal: 2,
+    run: put(100_000, 100, 10, 1),
+    figures: ['perSecond', 'p99Ms', 'cpuMicros'],
+  },
+  {
+    name: 'Put 256 B, one client in turn',
+    goal: 1.3,
+    run: put(8_000, 1, 1, 1),
+    figures: ['perSecond', 'p99Ms', 'cpuMicros'],
+  },
+  {
+    name: 'Put 256 B, 3 members',
+    goal: 1.5,
+    run: put(60_000, 100, 10, 3),
+    figures: ['perSecond', 'p99Ms', 'cpuMicros'],
+  },
+  {
+    name: 'Put 256 B, 3 members, one client in turn',
+    goal: 1,
+    run: put(4_000, 1, 1, 3),
+    figures: ['perSecond', 'p99Ms'],
+  },
+  {
+    name: 'Range of one key, linearizable',
+    goal: 4,
+    run: range(false),
+    figures: ['perSecond', 'p99Ms', 'cpuMicros'],
+  },
+  {
+    name: 'Range of one key, serializable',
+    goal: 4,
+    run: range(true),
+    figures: ['perSecond', 'p99Ms', 'cpuMicros'],
+  },
+  { name: 'Watch, 1,000 watchers of one key, events', goal: 2, run: watch, figures: ['perSecond'] },
+  { name: 'v2 GET', goal: 2, run: v2(undefined), figures: ['perSecond', 'p99Ms'] },
+  { name: 'v2 PUT', goal: 2, run: v2(v2Put), figures: ['perSecond', 'p99Ms'] },
+  {
+    name: 'idle member: RSS, start to healthy',
+    goal: 1,
+    run: idle,
+    figures: ['megabytes', 'milliseconds'],
+  },
+  {
+    name: `${manyKeys.toLocaleString('en')} keys: RSS, restart to healthy`,
+    goal: 1,
+    run: large,
+    figures: ['megabytes', 'milliseconds'],
+  },
+]
+
+const UNITS = {
+  perSecond: '/s',
+  p99Ms: 'ms p99',
+  cpuMicros: 'µs CPU',
+  megabytes: 'MB',
+  milliseconds: 'ms',
+}
+const show = (amount) =>
+  amount === undefined ? '–' : amount >= 100 ? String(Math.round(amount)) : amount.toFixed(2)
+
+async function measure(kind, row) {
+  try {
+    return await row.run(kind)
+  } catch (error) {
+    return { failure: String(error.message).split('\n')[0] }
+  }
+}
+
+if (!existsSync(PEER.command[0])) {
+  process.stdout.write('bench: /usr/bin/etcd is missing (Debian package etcd-server)\n')
+  process.exit(1)
+}
+process.stdout.write(`Machine: ${cpus().length} x ${cpus()[0].model}, Node ${process.version}\n\n`)
+process.stdout.write(
+  '| work | figure | etcd 3.4.23 | ours | ratio | to reach |\n|---|---|---|---|---|---|\n',
+)
+for (const row of ROWS) {
+  if (only !== undefined && !row.name.includes(only)) continue
+  const theirs = await measure(PEER, row)
+  const ours = await measure(OURS, row)
+  if (theirs.failure !== undefined || ours.failure !== undefined) {
+    process.stdout.write(
+      `| ${row.name} | | ${theirs.failure ?? 'ok'} | ${ours.failure ?? 'ok'} | – | ${row.goal} |\n`,
+    )
+    continue
+  }
+  row.figures.forEach((figure, at) => {
+    const ratio =
+      figure === 'perSecond' ? ours[figure] / theirs[figure] : theirs[figure] / ours[figure]
+    process.stdout.write(
+      `| ${row.name} | ${UNITS[figure]} | ${show(theirs[figure])} | ${show(ours[figure])} | ${ratio.toFixed(2)} | ${at === 0 || row.figures[0] === 'megabytes' ? row.goal : 1} |\n`,
+    )
+  })
+}
