@@ -12,4 +12,9 @@ export interface RaftLogger {
 const ignore = (): void => undefined
 
 /** Drops every line. */
-export const silentLogger: RaftLogger = { debug: ignore, info: ignore, warning: ignore, error: ignore }
+export const silentLogger: RaftLogger = {
+  debug: ignore,
+  info: ignore,
+  warning: ignore,
+  error: ignore,
+}

@@ -1,5 +1,12 @@
-import { type LogIndex, type MemberId, memberId, NO_MEMBER, ZERO_INDEX, ZERO_TERM } from '../base/ids.js'
 import type { Term } from '../base/ids.js'
+import {
+  type LogIndex,
+  type MemberId,
+  memberId,
+  NO_MEMBER,
+  ZERO_INDEX,
+  ZERO_TERM,
+} from '../base/ids.js'
 import type { Entry, HardState, Message, Snapshot } from '../wire/raftpb.js'
 
 /** Target of MsgStorageAppend: whoever makes entries, hard state and snapshots durable on this member. */
@@ -45,13 +52,17 @@ export interface MessageFields {
   readonly responses?: readonly RaftMessage[] | undefined
 }
 
-/** Makes a whole message: fields left out are zero or empty. */
-export function createMessage(fields: MessageFields): RaftMessage {
+/** Makes a whole message: fields left out are zero or empty. `from` and `term` override the fields'. */
+export function createMessage(
+  fields: MessageFields,
+  from: MemberId = fields.from ?? NO_MEMBER,
+  term: Term = fields.term ?? ZERO_TERM,
+): RaftMessage {
   return {
     type: fields.type,
     to: fields.to ?? NO_MEMBER,
-    from: fields.from ?? NO_MEMBER,
-    term: fields.term ?? ZERO_TERM,
+    from,
+    term,
     logTerm: fields.logTerm ?? ZERO_TERM,
     index: fields.index ?? ZERO_INDEX,
     entries: fields.entries ?? NO_ENTRIES,

@@ -7,8 +7,9 @@ import { NO_MEMBER, ZERO_TERM } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { ConfChange, ConfChangeV2, ConfState, Entry, HardState } from '../wire/raftpb.js'
 import { asConfChangeV2, encodeConfChange } from './confchange/conf-change.js'
-import { applyConfChange } from './configuration.js'
 import { checkConfig, type RaftConfig } from './config.js'
+import { applyConfChange } from './configuration.js'
+import { createRaft } from './create-raft.js'
 import { entriesSize } from './entry-size.js'
 import {
   createMessage,
@@ -21,22 +22,17 @@ import {
   NO_ENTRIES,
   type RaftMessage,
 } from './message.js'
-import {
-  LOCAL_MESSAGE,
-  PEER_NOT_FOUND,
-  type ProposeResult,
-  type StepResult,
-} from './outcome.js'
-import { createRaft, type Raft } from './raft.js'
+import { LOCAL_MESSAGE, PEER_NOT_FOUND, type ProposeResult, type StepResult } from './outcome.js'
+import type { Raft } from './raft.js'
 import type { ReadState, Ready, SoftState } from './ready.js'
-import { basicStatusOf, type BasicStatus, type Status, statusOf } from './status.js'
+import { type BasicStatus, basicStatusOf, type Status, statusOf } from './status.js'
 import { step } from './step.js'
 import { tick } from './tick.js'
 
 export type { RaftConfig, ReadOnlyOption } from './config.js'
 export type { RaftLogger } from './logger.js'
 export type { RaftMessage } from './message.js'
-export type { DropReason, Dropped, ProposeResult, Refused, StepResult } from './outcome.js'
+export type { Dropped, DropReason, ProposeResult, Refused, StepResult } from './outcome.js'
 export type { RaftRole, ReadState, Ready, SoftState } from './ready.js'
 export type { BasicStatus, ProgressStatus, Status } from './status.js'
 export type { RaftStorage } from './storage.js'
@@ -224,7 +220,6 @@ export class RawNode {
       this.#raft,
       createMessage({ type: 'MsgProp', from: this.#raft.id, entries }),
     )
-    invariant(result === 'ok' || result.kind === 'dropped', 'a proposal is taken or dropped')
     return result
   }
 

@@ -1,5 +1,6 @@
 import type { LogIndex, MemberId } from '../base/ids.js'
 import type { ConfState, HardState } from '../wire/raftpb.js'
+import type { Raft } from './raft.js'
 import type { SoftState } from './ready.js'
 import type { ProgressState } from './tracker/progress.js'
 
@@ -37,4 +38,34 @@ export interface Status extends BasicStatus {
   readonly config: ConfState
   /** By ascending member id; empty unless this member leads. */
   readonly progress: ReadonlyMap<MemberId, ProgressStatus>
+}
+
+export function basicStatusOf(raft: Raft): BasicStatus {
+  return {
+    id: raft.id,
+    hardState: raft.hardState(),
+    softState: raft.softState(),
+    applied: raft.log.applied,
+    leadTransferee: raft.leadTransferee,
+  }
+}
+
+export function statusOf(raft: Raft): Status {
+  const progress = new Map<MemberId, ProgressStatus>()
+  if (raft.role === 'leader') {
+    for (const member of raft.tracker.members) {
+      progress.set(member.id, {
+        state: member.state,
+        match: member.match,
+        next: member.next,
+        isLearner: member.isLearner,
+        isPaused: member.isPaused(),
+        recentActive: member.recentActive,
+        pendingSnapshot: member.pendingSnapshot,
+        inflightCount: member.inflights.count,
+        inflightIsFull: member.inflights.isFull(),
+      })
+    }
+  }
+  return { ...basicStatusOf(raft), config: raft.tracker.confState(), progress }
 }

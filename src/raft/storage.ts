@@ -21,7 +21,11 @@ export interface RaftStorage {
    * `bytesMax`, but at least one. 'compacted' when `low` is gone, 'unavailable' when `high` is too far.
    * The result belongs to the caller; the entries do not change.
    */
-  entries(low: LogIndex, high: LogIndex, bytesMax: number): readonly Entry[] | Compacted | Unavailable
+  entries(
+    low: LogIndex,
+    high: LogIndex,
+    bytesMax: number,
+  ): readonly Entry[] | Compacted | Unavailable
   /** Term of the entry at `index`, which may be `firstIndex() - 1`. */
   term(index: LogIndex): Term | Compacted | Unavailable
   /** Index of the first entry that can still be read; `lastIndex() + 1` when there is none. */
