@@ -10,6 +10,7 @@ import {
   type RaftMessage,
 } from './message.js'
 import type { RaftRole, Ready, SoftState } from './ready.js'
+import { type ProgressStatus, progressStatusOf } from './status.js'
 import type { Progress, ProgressState } from './tracker/progress.js'
 import { sortedIds, type TrackerConfig } from './tracker/progress-tracker.js'
 
@@ -42,15 +43,19 @@ export function describeConfig(config: TrackerConfig): string {
   return parts.join(' ')
 }
 
-export function describeProgress(progress: Progress): string {
-  let text = `${PROGRESS_NAMES[progress.state]} match=${progress.match} next=${progress.next}`
-  if (progress.isLearner) text += ' learner'
-  if (progress.isPaused()) text += ' paused'
-  if (progress.pendingSnapshot > 0) text += ` pendingSnap=${progress.pendingSnapshot}`
-  if (!progress.recentActive) text += ' inactive'
-  if (progress.inflights.count > 0) {
-    text += ` inflight=${progress.inflights.count}`
-    if (progress.inflights.isFull()) text += '[full]'
+export const describeProgress = (progress: Progress): string =>
+  describeProgressStatus(progressStatusOf(progress))
+
+/** `StateReplicate match=7 next=9 learner paused pendingSnap=5 inactive inflight=1[full]`. */
+export function describeProgressStatus(status: ProgressStatus): string {
+  let text = `${PROGRESS_NAMES[status.state]} match=${status.match} next=${status.next}`
+  if (status.isLearner) text += ' learner'
+  if (status.isPaused) text += ' paused'
+  if (status.pendingSnapshot > 0) text += ` pendingSnap=${status.pendingSnapshot}`
+  if (!status.recentActive) text += ' inactive'
+  if (status.inflightCount > 0) {
+    text += ` inflight=${status.inflightCount}`
+    if (status.inflightIsFull) text += '[full]'
   }
   return text
 }

@@ -2,7 +2,7 @@ import type { LogIndex, MemberId } from '../base/ids.js'
 import type { ConfState, HardState } from '../wire/raftpb.js'
 import type { Raft } from './raft.js'
 import type { SoftState } from './ready.js'
-import type { ProgressState } from './tracker/progress.js'
+import type { Progress, ProgressState } from './tracker/progress.js'
 
 /** What a member knows of itself, at the cost of a few fields. */
 export interface BasicStatus {
@@ -50,22 +50,24 @@ export function basicStatusOf(raft: Raft): BasicStatus {
   }
 }
 
+export function progressStatusOf(member: Progress): ProgressStatus {
+  return {
+    state: member.state,
+    match: member.match,
+    next: member.next,
+    isLearner: member.isLearner,
+    isPaused: member.isPaused(),
+    recentActive: member.recentActive,
+    pendingSnapshot: member.pendingSnapshot,
+    inflightCount: member.inflights.count,
+    inflightIsFull: member.inflights.isFull(),
+  }
+}
+
 export function statusOf(raft: Raft): Status {
   const progress = new Map<MemberId, ProgressStatus>()
   if (raft.role === 'leader') {
-    for (const member of raft.tracker.members) {
-      progress.set(member.id, {
-        state: member.state,
-        match: member.match,
-        next: member.next,
-        isLearner: member.isLearner,
-        isPaused: member.isPaused(),
-        recentActive: member.recentActive,
-        pendingSnapshot: member.pendingSnapshot,
-        inflightCount: member.inflights.count,
-        inflightIsFull: member.inflights.isFull(),
-      })
-    }
+    for (const member of raft.tracker.members) progress.set(member.id, progressStatusOf(member))
   }
   return { ...basicStatusOf(raft), config: raft.tracker.confState(), progress }
 }

@@ -131,7 +131,7 @@ function appliedTo(raft: Raft, index: LogIndex, bytes: number): void {
   const result = proposeAsLeader(raft, [LEAVE_JOINT])
   if (result === 'ok') {
     raft.logger.info(
-      () => 'initiating automatic transition out of joint configuration ' + describeConfig(config),
+      () => `initiating automatic transition out of joint configuration ${describeConfig(config)}`,
     )
     return
   }
