@@ -61,7 +61,8 @@ export const INT64: IntegerRange = { min: -(2n ** 63n), max: 2n ** 63n - 1n }
 export const UINT64: IntegerRange = { min: 0n, max: 2n ** 64n - 1n }
 export const UINT32: IntegerRange = { min: 0n, max: 2n ** 32n - 1n }
 
-const DIGITS = /^(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)$/
+const DIGITS =
+  /^(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)$/
 
 function readInteger(text: string, range: IntegerRange): bigint | 'syntax' | 'range' {
   const isSigned = range.min < 0n

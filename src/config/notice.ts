@@ -14,10 +14,6 @@ export interface Notice {
 }
 
 /** Builds a notice; most have no fields. */
-export function notice(
-  level: NoticeLevel,
-  message: string,
-  fields: Notice['fields'] = {},
-): Notice {
+export function notice(level: NoticeLevel, message: string, fields: Notice['fields'] = {}): Notice {
   return { level, message, fields }
 }

@@ -38,8 +38,8 @@ function hostProblem(host: string): string | undefined {
   const colon = host.lastIndexOf(':')
   const port = isBracketed ? host.slice(close + 1) : colon < 0 ? '' : host.slice(colon)
   if (port !== '' && !/^:\d*$/.test(port)) return `invalid port ${goQuote(port)} after host`
-  const escape = /%(?![0-9a-fA-F]{2})[^]{0,2}/.exec(host)
-  if (escape !== null) return `invalid URL escape ${goQuote(escape[0])}`
+  const badEscape = /%(?![0-9a-fA-F]{2}).{0,2}/.exec(host)
+  if (badEscape !== null) return `invalid URL escape ${goQuote(badEscape[0])}`
   const character = /[^a-zA-Z0-9\-_.~!$&'()*+,;=:[\]<>"%\u0080-\uffff]/u.exec(host)
   if (character === null) return undefined
   return `invalid character ${goQuote(character[0])} in host name`
@@ -55,8 +55,7 @@ function parseGoUrl(raw: string): Parsed<GoUrl> {
   if (split === undefined) return failed(raw, 'missing protocol scheme')
   const { scheme } = split
   const [rest = ''] = split.rest.split('?', 1)
-  const tail = raw.slice(raw.length - (split.rest.length - rest.length + raw.length - beforeFragment.length))
-  const text = `${scheme}${scheme === '' ? '' : ':'}${rest}${tail}`
+  const text = scheme + raw.slice(scheme.length)
   if (!rest.startsWith('//')) {
     const [segment = ''] = rest.split('/', 1)
     if (scheme === '' && segment.includes(':')) {
@@ -81,7 +80,9 @@ export function splitHostPort(address: string): Parsed<{ host: string; port: str
     if (close < 0) return bad("missing ']' in address")
     if (close + 1 === address.length) return bad('missing port in address')
     if (close + 1 !== colon) {
-      return bad(address[close + 1] === ':' ? 'too many colons in address' : 'missing port in address')
+      return bad(
+        address[close + 1] === ':' ? 'too many colons in address' : 'missing port in address',
+      )
     }
     return value({ host: address.slice(1, close), port: address.slice(colon + 1) })
   }
@@ -160,7 +161,8 @@ export function bindProblem(urls: readonly ServerUrl[]): string | undefined {
     if (split.kind === 'refused') return split.reason
     const { host } = split.value
     if (host === 'localhost') continue
-    if (isIP(host) === 0 || host.includes('%')) return `expected IP in URL for binding (${url.text})`
+    if (isIP(host) === 0 || host.includes('%'))
+      return `expected IP in URL for binding (${url.text})`
   }
   return undefined
 }
