@@ -67,7 +67,8 @@ export function parseTranscript(text: string): Transcript {
   return { commands, between }
 }
 
-function parseCommandLine(line: string): Pick<Command, 'name' | 'args'> {
+/** The name and the arguments in one line. */
+export function parseCommandLine(line: string): Pick<Command, 'name' | 'args'> {
   const words = line.match(/[^\s(]*\([^)]*\)|\S+/g) ?? []
   const [name = '', ...rest] = words
   return { name, args: rest.map(parseArgument) }

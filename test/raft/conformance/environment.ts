@@ -1,5 +1,4 @@
 import {
-  addIndex,
   logIndex,
   type MemberId,
   memberId,
@@ -29,7 +28,7 @@ import { type RaftConfig, RawNode } from '../../../src/raft/raw-node.js'
 import type { ConfChange, ConfChangeV2, Entry, Snapshot } from '../../../src/wire/raftpb.js'
 import { isSet, membersOf, numberOf, textOf, valuesOf, wordsOf } from './arguments.js'
 import { parseChanges } from './confchange-driver.js'
-import type { Command } from './datadriven.js'
+import { type Command, parseCommandLine } from './datadriven.js'
 import { Output } from './output.js'
 
 const ELECTION_TICKS = 3
@@ -66,11 +65,23 @@ export class InteractionEnvironment {
   readonly #nodes: Node[] = []
   #messages: RaftMessage[] = []
 
-  /** Runs one command; returns what it prints, `ok` when nothing. */
+  /**
+   * Runs one command; returns what it prints, `ok` when nothing. Input lines are further commands, except
+   * for a proposed configuration change, where they are the change.
+   */
   run(command: Command): string {
-    const error = this.#handle(command)
-    const text = this.#output.take() + (error ?? '')
+    let text = this.#runOne(command)
+    if (command.name !== 'propose-conf-change' && command.input !== '') {
+      for (const line of command.input.split('\n')) {
+        text += this.#runOne({ ...parseCommandLine(line), input: '', expected: '', line: command.line })
+      }
+    }
     return text === '' ? 'ok' : text
+  }
+
+  #runOne(command: Command): string {
+    const error = this.#handle(command)
+    return this.#output.take() + (error ?? '')
   }
 
   #handle(command: Command): string | undefined {
