@@ -29,7 +29,7 @@ function watch(store: V2Store, key: string, more: Partial<V2WatchOptions> = {}):
 function taken(watcher: V2Watcher): readonly string[] {
   const out: string[] = []
   for (let event = watcher.take(); event !== undefined; event = watcher.take()) {
-    out.push(`${event.action} ${event.node.key.slice(2)} ${event.node.modifiedIndex}`)
+    out.push(`${event.action} ${event.node.key.slice(3)} ${event.node.modifiedIndex}`)
   }
   return out
 }
