@@ -80,6 +80,6 @@ export function parseFeatureGates(text: string): Parsed<Readonly<Record<string, 
 /** Whether a gate is on: set by name, else with its stage, else the stage's default. */
 export function isGateOn(given: Readonly<Record<string, boolean>>, name: GateName): boolean {
   const { stage } = featureGates[name]
-  const whole = stage === 'alpha' ? given['AllAlpha'] : given['AllBeta']
+  const whole = stage === 'alpha' ? given.AllAlpha : given.AllBeta
   return given[name] ?? whole ?? stage === 'beta'
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { goQuote, goQuoteList, type Parsed, value } from './go-value.js'
 import type { InitialCluster, ServerConfig } from './server-config.js'
 import {
@@ -64,7 +65,9 @@ export type InitialClusterCheck =
 async function resolvedText(url: ServerUrl, resolveHost: ResolveHost): Promise<string> {
   if (isSocket(url)) return url.text
   const split = splitHostPort(url.host)
-  if (split.kind === 'refused' || split.value.host === 'localhost') return url.text
+  if (split.kind === 'refused') return url.text
+  const { host } = split.value
+  if (host === 'localhost' || isIP(host) !== 0) return url.text
   const resolved = await resolveHost(url.host)
   return url.text.replace(url.host, () => resolved)
 }

@@ -229,7 +229,7 @@ export function parseServerConfig(
   if (settings.get('version')) {
     return { kind: 'print', stdout: versionText(), stderr: '', exitCode: 0 }
   }
-  const path = settings.get('config-file') || environment['ETCD_CONFIG_FILE'] || ''
+  const path = settings.get('config-file') || environment.ETCD_CONFIG_FILE || ''
   if (path !== '') return parseFile(path, readFile, running)
   const read = applyEnvironment(settings, environment)
   switch (read.kind) {

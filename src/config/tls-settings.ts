@@ -1,12 +1,12 @@
 import { opensslCipherName } from './cipher-suites.js'
-import { goQuote } from './go-value.js'
+import { goQuote, goQuoteList } from './go-value.js'
 import { type Notice, notice } from './notice.js'
 import type { TlsConfig } from './server-config.js'
 import { isSecure, type ServerUrl } from './server-url.js'
 import type { Settings } from './settings.js'
 
-const merge = (...lists: readonly string[][]): readonly string[] =>
-  lists.flat().filter((text) => text !== '')
+const withoutEmpty = (texts: readonly string[]): readonly string[] =>
+  texts.filter((text) => text !== '')
 
 /** TLS of the client listeners, from the flags of 3.x and 2.x. */
 export function clientTls(settings: Settings): TlsConfig {
@@ -21,7 +21,7 @@ export function clientTls(settings: Settings): TlsConfig {
     trustedCaFile,
     certAuth: settings.get('client-cert-auth') || trustedCaFile !== '',
     allowedCommonNames: [],
-    allowedHostnames: merge([...settings.get('client-cert-allowed-hostname')]),
+    allowedHostnames: withoutEmpty(settings.get('client-cert-allowed-hostname')),
     isAuto: settings.get('auto-tls') && !hasFiles,
     skipClientSanVerification: false,
   }
@@ -39,8 +39,8 @@ export function peerTls(settings: Settings): TlsConfig {
     clientKeyFile: settings.get('peer-client-key-file'),
     trustedCaFile,
     certAuth: settings.get('peer-client-cert-auth') || trustedCaFile !== '',
-    allowedCommonNames: merge([...settings.get('peer-cert-allowed-cn')]),
-    allowedHostnames: merge([...settings.get('peer-cert-allowed-hostname')]),
+    allowedCommonNames: withoutEmpty(settings.get('peer-cert-allowed-cn')),
+    allowedHostnames: withoutEmpty(settings.get('peer-cert-allowed-hostname')),
     isAuto: settings.get('peer-auto-tls') && !hasFiles,
     skipClientSanVerification:
       settings.get('peer-skip-client-san-verification') ||
@@ -64,8 +64,7 @@ function pairProblem(tls: TlsConfig): string | undefined {
 function allowedProblem(tls: TlsConfig): string | undefined {
   const { allowedCommonNames, allowedHostnames } = tls
   if (allowedCommonNames.length === 0 || allowedHostnames.length === 0) return undefined
-  const shown = (texts: readonly string[]): string => `[${texts.map(goQuote).join(' ')}]`
-  return `AllowedCNs and AllowedHostnames are mutually exclusive (cns=${shown(allowedCommonNames)}, hostnames=${shown(allowedHostnames)})`
+  return `AllowedCNs and AllowedHostnames are mutually exclusive (cns=${goQuoteList(allowedCommonNames)}, hostnames=${goQuoteList(allowedHostnames)})`
 }
 
 /** The first suite that has no meaning, as etcd words it. */
