@@ -51,7 +51,7 @@ export function refusalOf(
 export function unary<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, never>; readonly response: Codec<never, Response> },
+  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
   handle: (request: Request, call: UnaryCall<Response>, bytes: Uint8Array) => void,
   learnerRule: LearnerRule = 'refused-on-learner',
 ): RpcMethod {
@@ -77,7 +77,7 @@ const deaf: RequestListener<unknown> = {
 export function bidiStream<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, never>; readonly response: Codec<never, Response> },
+  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
   handle: (call: StreamCall<Response>) => RequestListener<Request>,
 ): RpcMethod {
   const method: ClientStreamMethod<Request, Response> = {
@@ -99,7 +99,7 @@ export function bidiStream<Request, Response>(
 export function serverStream<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, never>; readonly response: Codec<never, Response> },
+  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
   handle: (request: Request, call: StreamCall<Response>) => void,
 ): RpcMethod {
   return {

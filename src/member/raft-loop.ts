@@ -16,6 +16,8 @@ export interface DurableWrite {
 
 /** What the loop drives. Everything is synchronous except where a `done` is given. */
 export interface RaftLoopHost {
+  /** Puts what waits (proposals, reads) into the core, before its Ready is looked at. */
+  submit(): void
   /** Makes entries and hard state durable; writes complete in order. */
   write(write: DurableWrite, done: () => void): void
   /** Makes a received snapshot durable and recovers the state from it. */
@@ -97,6 +99,7 @@ export class RaftLoop {
     if (this.#isRunning || this.#isStopped) return
     this.#isRunning = true
     try {
+      this.#host.submit()
       let yielded = false
       do {
         while (this.#node.hasReady() && !this.#isStopped) this.#handleReady()

@@ -11,6 +11,10 @@ export const turnScheduler: Scheduler = {
   soon: (work) => {
     setImmediate(work)
   },
+  later: (delayMs, work) => {
+    const timer = setTimeout(work, delayMs)
+    return () => clearTimeout(timer)
+  },
 }
 
 export const systemEntropy: Entropy = { below: (bound) => randomInt(bound) }

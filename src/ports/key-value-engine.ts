@@ -33,6 +33,7 @@ export interface EngineBatch {
   /**
    * Applies all of it atomically. With `sync` it and all earlier batches are on disk when `done` comes; without,
    * a power loss may take the newest batches with it, never one from the middle. One write at a time per engine.
+   * A batch without changes does nothing, whatever `sync` says.
    */
   write(options: { readonly sync: boolean }, done: Completion): void
   discard(): void

@@ -76,8 +76,8 @@ export interface UnaryMethod<Request, Response> {
   readonly kind: 'unary'
   /** `/package.Service/Method`. */
   readonly path: string
-  readonly request: Codec<Request, never>
-  readonly response: Codec<never, Response>
+  readonly request: Codec<Request, unknown>
+  readonly response: Codec<unknown, Response>
   /**
    * `bytes` is the request as it came; like every bytes field inside `request` it is a view that lives only
    * until the handler returns. A handler that throws answers INTERNAL, an InvariantViolation ends the process.
@@ -89,8 +89,8 @@ export interface UnaryMethod<Request, Response> {
 export interface ServerStreamMethod<Request, Response> {
   readonly kind: 'server-stream'
   readonly path: string
-  readonly request: Codec<Request, never>
-  readonly response: Codec<never, Response>
+  readonly request: Codec<Request, unknown>
+  readonly response: Codec<unknown, Response>
   handle(request: Request, call: StreamCall<Response>): void
 }
 
@@ -98,8 +98,8 @@ export interface ServerStreamMethod<Request, Response> {
 export interface ClientStreamMethod<Request, Response> {
   readonly kind: 'client-stream' | 'bidi-stream'
   readonly path: string
-  readonly request: Codec<Request, never>
-  readonly response: Codec<never, Response>
+  readonly request: Codec<Request, unknown>
+  readonly response: Codec<unknown, Response>
   handle(call: StreamCall<Response>): RequestListener<Request>
 }
 

@@ -1,0 +1,107 @@
+import type { ErrorCode } from '../base/errors.js'
+import type { LeaseId } from '../base/ids.js'
+import { exhaustive } from '../base/invariant.js'
+import type { Lessor } from '../lease/lessor.js'
+import { CHECKPOINT_BATCHES_PER_PASS_MAX, EXPIRY_PASS_MS } from '../lease/limits.js'
+import { LeaseCheckpointRequest, LeaseRevokeRequest } from '../wire/rpc.js'
+import type { LeaseAnswer } from './member-parts.js'
+import type { ProposalOutcome } from './proposals.js'
+
+export interface LeaseKeeperHost {
+  lessor(): Lessor
+  nowMs(): number
+  propose(
+    operation: 'leaseRevoke' | 'leaseCheckpoint',
+    encoded: Uint8Array,
+    done: (outcome: ProposalOutcome) => void,
+  ): void
+  /** Carries a keep-alive to the leader. */
+  forward(id: LeaseId, done: (answer: LeaseAnswer) => void): void
+}
+
+type Renewed = (
+  outcome: LeaseAnswer | { readonly kind: 'failed'; readonly code: ErrorCode },
+) => void
+
+/** The leader's work on leases, pass by pass: revoking what ended, checkpoints, and renewals. */
+export class LeaseKeeper {
+  readonly #host: LeaseKeeperHost
+  /** Keep-alives of leases that ended and whose revoke is under way. */
+  readonly #awaiting = new Map<LeaseId, Renewed[]>()
+  #nextPassMs = 0
+  #expiredCount = 0
+
+  constructor(host: LeaseKeeperHost) {
+    this.#host = host
+  }
+
+  /** Revokes proposed since the start, for metrics. */
+  get expiredCount(): number {
+    return this.#expiredCount
+  }
+
+  tick(): void {
+    const nowMs = this.#host.nowMs()
+    const lessor = this.#host.lessor()
+    if (!lessor.isPrimary || nowMs < this.#nextPassMs) return
+    this.#nextPassMs = nowMs + EXPIRY_PASS_MS
+    for (const ID of lessor.expired(nowMs)) {
+      this.#expiredCount++
+      this.#host.propose('leaseRevoke', LeaseRevokeRequest.encode({ ID }), () => undefined)
+    }
+    for (let batch = 0; batch < CHECKPOINT_BATCHES_PER_PASS_MAX; batch++) {
+      const checkpoints = lessor.dueCheckpoints(nowMs)
+      if (checkpoints.length === 0) return
+      const encoded = LeaseCheckpointRequest.encode({ checkpoints })
+      this.#host.propose('leaseCheckpoint', encoded, () => undefined)
+    }
+  }
+
+  /** Renews here when this member leads, else at the leader. */
+  renew(id: LeaseId, done: Renewed): void {
+    const lessor = this.#host.lessor()
+    const outcome = lessor.renew(id, this.#host.nowMs())
+    switch (outcome) {
+      case 'renewed':
+        done({ kind: 'renewed', ttlSeconds: lessor.ttlOf(id) ?? 0 })
+        return
+      case 'renewed-uncheckpoint': {
+        const checkpoints = [{ ID: id, remaining_TTL: 0 }]
+        const encoded = LeaseCheckpointRequest.encode({ checkpoints })
+        this.#host.propose('leaseCheckpoint', encoded, () => undefined)
+        done({ kind: 'renewed', ttlSeconds: lessor.ttlOf(id) ?? 0 })
+        return
+      }
+      case 'awaiting-revoke': {
+        const waiting = this.#awaiting.get(id) ?? []
+        waiting.push(done)
+        this.#awaiting.set(id, waiting)
+        return
+      }
+      case 'not-found':
+        done({ kind: 'failed', code: 'LEASE_NOT_FOUND' })
+        return
+      case 'not-primary':
+        this.#host.forward(id, done)
+        return
+      default:
+        exhaustive(outcome)
+    }
+  }
+
+  /** A revoke was applied. */
+  onRevoked(id: LeaseId): void {
+    const waiting = this.#awaiting.get(id)
+    if (waiting === undefined) return
+    this.#awaiting.delete(id)
+    for (const done of waiting) done({ kind: 'failed', code: 'LEASE_NOT_FOUND' })
+  }
+
+  /** This member leads no more: whoever waited asks the next leader. */
+  onDemoted(): void {
+    for (const waiting of this.#awaiting.values()) {
+      for (const done of waiting) done({ kind: 'failed', code: 'NOT_PRIMARY_LESSOR' })
+    }
+    this.#awaiting.clear()
+  }
+}

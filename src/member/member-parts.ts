@@ -1,0 +1,88 @@
+/** What a member is composed of beside its own logic: narrow interfaces that its real and simulated parts have. */
+import type { LogIndex, MemberId, Term } from '../base/ids.js'
+import type { SnapshotBody } from '../ports/peer-network.js'
+import type { ConfState, Entry, HardState, Snapshot } from '../wire/raftpb.js'
+
+/** Ends an operation: undefined when it succeeded. */
+export type Done = (failure: Error | undefined) => void
+
+/** The write-ahead log as the member uses it. Completions come in order. */
+export interface MemberLog {
+  /** One durable write; without `mustSync` it may stay in the operating system's memory. */
+  save(
+    write: {
+      readonly hardState: HardState | undefined
+      readonly entries: readonly Entry[]
+      readonly mustSync: boolean
+    },
+    done: Done,
+  ): void
+  /** Makes a snapshot durable: its file first, then its record in the log; then frees what it replaces. */
+  saveSnapshot(snapshot: Snapshot, done: Done): void
+  close(done: Done): void
+}
+
+/** The durable state behind the key-value store. */
+export interface MemberBackend {
+  /** Last entry whose effect is in the backend, buffered or not. */
+  readonly consistentIndex: LogIndex
+  /** From here on the write buffer belongs to this entry. */
+  setConsistentIndex(index: LogIndex, term: Term): void
+  setConfState(confState: ConfState): void
+  /** Bytes that the store takes on disk, and those of them in use. */
+  readonly sizeBytes: number
+  readonly sizeInUseBytes: number
+  /** Writes what is buffered; with `sync` it survives a power loss when `done` comes. */
+  flush(options: { readonly sync: boolean }, done: Done): void
+  /** The whole content as of now, for another member. */
+  snapshotBody(): SnapshotBody
+  /** Rewrites the files without what is dead, in the background. */
+  defragment(done: Done): void
+  /** etcd's Hash over all buckets. */
+  hash(done: (failure: Error | undefined, hash: number) => void): void
+  close(done: Done): void
+}
+
+/** Calls that only the leader can answer, carried to it (facts: peer-protocol.md 13). */
+export interface LeaderCalls {
+  keepAlive(urls: readonly string[], id: bigint, done: (outcome: LeaseAnswer) => void): void
+  timeToLive(
+    urls: readonly string[],
+    request: { readonly id: bigint; readonly keys: boolean },
+    done: (outcome: TimeToLiveAnswer) => void,
+  ): void
+  promote(urls: readonly string[], id: MemberId, done: (outcome: PromoteAnswer) => void): void
+  /** `/version` of every other member; undefined for those that did not answer. */
+  versions(
+    members: readonly { readonly id: MemberId; readonly peerUrls: readonly string[] }[],
+    done: (versions: readonly (string | undefined)[]) => void,
+  ): void
+}
+
+type Unreachable = {
+  readonly kind: 'failed'
+  readonly code: 'LEASE_NOT_FOUND' | 'TIMEOUT' | 'NO_LEADER'
+}
+
+export type LeaseAnswer = { readonly kind: 'renewed'; readonly ttlSeconds: number } | Unreachable
+export type TimeToLiveAnswer =
+  | {
+      readonly kind: 'found'
+      /** Whole seconds left. */
+      readonly ttlSeconds: number
+      readonly grantedTtlSeconds: number
+      /** As latin1 strings. */
+      readonly keys: readonly string[]
+    }
+  | Unreachable
+export type PromoteAnswer =
+  | { readonly kind: 'changed' }
+  | {
+      readonly kind: 'failed'
+      readonly code:
+        | 'MEMBER_NOT_FOUND'
+        | 'MEMBER_NOT_LEARNER'
+        | 'LEARNER_NOT_READY'
+        | 'NO_LEADER'
+        | 'TIMEOUT'
+    }

@@ -1,0 +1,34 @@
+/** How one member behaves; what the operator's configuration comes to. */
+export interface MemberSettings {
+  /** Milliseconds a tick of the Raft clock (`--heartbeat-interval`). */
+  readonly tickMs: number
+  /** Milliseconds without a leader before an election (`--election-timeout`). */
+  readonly electionTimeoutMs: number
+  /** Applied entries between two snapshots on disk (`--snapshot-count`), at least 1. */
+  readonly snapshotCount: number
+  /** Entries kept in memory behind the applied index for slow followers (`--snapshot-catchup-entries`). */
+  readonly catchUpEntries: number
+  /** Largest proposal, bytes (`--max-request-bytes`). */
+  readonly requestBytesMax: number
+  /** Bytes that the backend may take (`--quota-backend-bytes`); Infinity = no limit. */
+  readonly quotaBytes: number
+  /** Refuse changes of membership that would cost the quorum (`--strict-reconfig-check`). */
+  readonly strictReconfigCheck: boolean
+  /** Rows that one slice of a compaction frees (`--experimental-compaction-batch-limit`). */
+  readonly compactionBatchLimit: number
+  /** Pause between two slices, ms (`--experimental-compaction-sleep-interval`). */
+  readonly compactionSleepMs: number
+  /** Applying one request longer than this is logged, ms (`--experimental-warning-apply-duration`). */
+  readonly warningApplyMs: number
+  /** Write remaining lease times to the log (`--experimental-enable-lease-checkpoint`). */
+  readonly leaseCheckpoints: boolean
+}
+
+/** How far applying may fall behind committing before proposals are refused (facts: ops.md 3). */
+export const APPLY_LAG_ENTRIES_MAX = 5000
+/** Proposals under way at once; beyond it they are refused as too many requests. */
+export const PROPOSALS_MAX = 100_000
+
+/** How long a proposal or read waits before it fails: 5 s and two elections (facts: ops.md 3). */
+export const requestTimeoutMs = (settings: MemberSettings): number =>
+  5000 + 2 * settings.electionTimeoutMs
