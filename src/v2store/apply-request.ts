@@ -3,7 +3,8 @@ import type { MemberId } from '../base/ids.js'
 import { CLUSTER_VERSION_PATH, parseMemberAttributesPath } from '../base/v2-paths.js'
 import type { V2Request } from '../wire/v2-request.js'
 import type { V2Event } from './event.js'
-import type { V2Result, V2Store } from './store.js'
+import type { V2Result } from './operations.js'
+import type { V2Store } from './store.js'
 
 /** What an entry asks for when it is not about users' keys: membership changes the tree for these. */
 export type ClusterRequest =

@@ -4,11 +4,24 @@
  * comes in with each operation (`nowMs`, wall clock in unix milliseconds) and touches only the TTLs shown.
  */
 import { invariant } from '../base/invariant.js'
-import { createV2Error, V2_CODES, type V2Error, type V2ErrorCode } from '../base/v2-errors.js'
+import { createV2Error, V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
 import { CLUSTER_NAMESPACE, KEYS_NAMESPACE } from '../base/v2-paths.js'
 import type { V2Action, V2Event, V2NodeView } from './event.js'
 import { type Expiry, TreeNode } from './node.js'
 import { cleanPath, nameOf } from './node-path.js'
+import type {
+  CompareAndDeleteOptions,
+  CompareAndSwapOptions,
+  Compared,
+  CreateOptions,
+  DeleteOptions,
+  GetOptions,
+  RecoverResult,
+  SetOptions,
+  UpdateOptions,
+  V2Result,
+  V2WatchOptions,
+} from './operations.js'
 import { type Statistic, Statistics } from './statistics.js'
 import { encodeStore, parseStore } from './store-json.js'
 import { Tree } from './tree.js'
@@ -18,73 +31,6 @@ import { WatcherHub, type WatchResult } from './watcher-hub.js'
 export const STORE_VERSION = 2
 /** An end before 2000-01-01 given to a new node means "none": clients that lost the time send such. */
 export const EXPIRATION_MIN_NS = 946_684_800_000_000_000n
-
-export type V2Result =
-  | { readonly kind: 'event'; readonly event: V2Event }
-  | { readonly kind: 'error'; readonly error: V2Error }
-
-export type RecoverResult =
-  | { readonly kind: 'recovered' }
-  | { readonly kind: 'unreadable'; readonly reason: string }
-
-interface Timed {
-  /** Absolute, cleaned here. */
-  readonly path: string
-  /** Wall clock, unix milliseconds. */
-  readonly nowMs: number
-}
-
-interface Expiring {
-  /** Unix nanoseconds; absent or 0n = permanent. */
-  readonly expirationNs?: bigint | undefined
-  /** Change the TTL only: the value stays and no watcher is told. */
-  readonly refresh?: boolean | undefined
-}
-
-interface Compared {
-  /** The value that must be there; empty = any. */
-  readonly prevValue: string
-  /** The modified index that must be there; 0 = any. */
-  readonly prevIndex: number
-}
-
-export interface GetOptions extends Timed {
-  readonly isRecursive: boolean
-  readonly isSorted: boolean
-}
-
-export interface SetOptions extends Timed, Expiring {
-  readonly isDirectory: boolean
-  readonly value: string
-}
-
-export interface CreateOptions extends SetOptions {
-  /** Make a child of `path` named by the next index, 20 digits. */
-  readonly isUnique: boolean
-}
-
-export interface UpdateOptions extends Timed, Expiring {
-  readonly value: string
-}
-
-export interface CompareAndSwapOptions extends UpdateOptions, Compared {}
-
-export interface DeleteOptions extends Timed {
-  readonly isDirectory: boolean
-  readonly isRecursive: boolean
-}
-
-export interface CompareAndDeleteOptions extends Timed, Compared {}
-
-export interface V2WatchOptions {
-  readonly path: string
-  readonly isRecursive: boolean
-  readonly isStream: boolean
-  /** Events at this index or later; 0 = from now on. */
-  readonly sinceIndex: number
-  /** See WatchOptions of the hub. */
-  readonly onReadable: () => void
-}
 
 const toExpiry = (ns: bigint | undefined): Expiry | undefined =>
   ns === undefined || ns === 0n ? undefined : { ns }
@@ -245,6 +191,18 @@ export class V2Store {
   watch(options: V2WatchOptions): WatchResult {
     const sinceIndex = options.sinceIndex === 0 ? this.#index + 1 : options.sinceIndex
     return this.#hub.watch({ ...options, key: cleanPath(options.path), sinceIndex }, this.#index)
+  }
+
+  /**
+   * Whether there is nothing but the cluster's own data, which the backend has too: what etcd 3.6 asks of a
+   * directory that it takes over. Names that are hidden do not count, as with etcd.
+   */
+  get holdsOnlyClusterData(): boolean {
+    for (const top of this.#tree.root.children?.values() ?? []) {
+      if (top.path === CLUSTER_NAMESPACE) continue
+      for (const child of top.children?.values() ?? []) if (!child.isHidden) return false
+    }
+    return true
   }
 
   /** How many watchers wait. */

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { encodeV2Error } from '../../src/base/v2-errors.js'
 import { encodeV2Event, isCreation } from '../../src/v2store/event.js'
-import { type SetOptions, type V2Result, V2Store } from '../../src/v2store/store.js'
+import type { SetOptions, V2Result } from '../../src/v2store/operations.js'
+import { V2Store } from '../../src/v2store/store.js'
 
 const NOW = 1_790_000_000_000
 const seconds = (count: number): bigint => (BigInt(NOW) + BigInt(count) * 1000n) * 1_000_000n
@@ -301,4 +302,12 @@ test('a tree as deep as a request can name is listed, copied and removed', () =>
     const removed = each.delete({ ...at('/a'), isDirectory: true, isRecursive: true })
     expect(removed.kind).toBe('event')
   }
+})
+
+test('a store tells whether it holds more than the data of the cluster', () => {
+  const store = new V2Store()
+  store.set({ path: '/0/version', nowMs: NOW, value: '3.5.0', isDirectory: false })
+  expect([store.holdsOnlyClusterData, store.version]).toEqual([true, 2])
+  set(store, '/k', 'x')
+  expect(store.holdsOnlyClusterData).toBe(false)
 })

@@ -1,7 +1,8 @@
 // Goal: who hears of which change. Method: a watcher, then changes; what it takes, as etcd 3.4.23 tells it.
 import { describe, expect, test } from 'vitest'
 import { EVENT_HISTORY_MAX } from '../../src/v2store/event-history.js'
-import { V2Store, type V2WatchOptions } from '../../src/v2store/store.js'
+import type { V2WatchOptions } from '../../src/v2store/operations.js'
+import { V2Store } from '../../src/v2store/store.js'
 import { type V2Watcher, WATCHER_QUEUE_MAX } from '../../src/v2store/watcher-hub.js'
 
 const nowMs = 0
