@@ -1,18 +1,18 @@
-import { type LeaseId, NO_LEASE, revision } from '../base/ids.js'
+import { clusterId, type LeaseId, memberId, NO_LEASE, revision, term } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { latin1FromBytes } from '../base/latin1.js'
 import { KeyValue } from '../wire/mvccpb.js'
-import {
-  type DeleteRangeRequest,
-  type DeleteRangeResponse,
-  type PutRequest,
-  type PutResponse,
-  type RangeResponse,
-  type RequestOp,
+import type {
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  PutRequest,
+  PutResponse,
+  RangeResponse,
+  RequestOp,
   ResponseHeader,
-  type ResponseOp,
-  type TxnRequest,
-  type TxnResponse,
+  ResponseOp,
+  TxnRequest,
+  TxnResponse,
 } from '../wire/rpc.js'
 import type { MvccStore } from './mvcc-store.js'
 import type { RangeOutcome, RangeQuery } from './range-query.js'
@@ -37,7 +37,8 @@ export type LeaseExists = (lease: LeaseId) => boolean
 type Read = (query: RangeQuery) => RangeOutcome
 
 const failed = (code: WriteFailure['code']): WriteFailure => ({ kind: 'failed', code })
-const headerAt = (at: number): ResponseHeader => ResponseHeader.create({ revision: revision(at) })
+const NO_IDS = { clusterId: clusterId(0n), memberId: memberId(0n), raftTerm: term(0) } as const
+const headerAt = (at: number): ResponseHeader => ({ ...NO_IDS, revision: revision(at) })
 
 /** Applies a put: refused when its lease, or the key that it takes value or lease from, is missing. */
 export function applyPut(
@@ -167,7 +168,7 @@ function run(plan: Plan, transaction: WriteTransaction): TxnResponse {
   const responses: ResponseOp[] = []
   for (const step of plan.steps) responses.push(runStep(step, transaction))
   // A nested response has a header without a revision; the outermost gets its own at the end.
-  return { header: ResponseHeader.create(), succeeded: plan.succeeded, responses }
+  return { header: headerAt(0), succeeded: plan.succeeded, responses }
 }
 
 const NO_RESPONSE = {

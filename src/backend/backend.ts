@@ -1,0 +1,534 @@
+import { crc32c } from '../base/crc32c.js'
+import { type LogIndex, logIndex, type Term, term } from '../base/ids.js'
+import { invariant } from '../base/invariant.js'
+import { bytesFromLatin1, latin1FromBytes } from '../base/latin1.js'
+import { ROW_KEY_BYTES, writeRevision } from '../mvcc/row-key.js'
+import type { Row, RowCursor, RowStore } from '../mvcc/rows.js'
+import type {
+  Completion,
+  EngineBatch,
+  EngineEntry,
+  KeyValueEngine,
+} from '../ports/key-value-engine.js'
+import {
+  BUCKETS,
+  type Bucket,
+  bucketByte,
+  bucketRange,
+  engineKey,
+  KEY_BUCKET_BYTE,
+  WHOLE_RANGE,
+} from './buckets.js'
+import { MergedRowCursor, rowOfEntry, rowRange, type SegmentPart } from './row-cursor.js'
+import { RowSegment } from './row-segment.js'
+import { createSnapshotBody, type StoreSnapshot } from './snapshot-stream.js'
+import { ValueCache } from './value-cache.js'
+
+/** Bytes that an engine spends on an entry beside key and value, roughly. */
+const ENTRY_OVERHEAD_BYTES = 12
+const ROWS_PER_READ = 1000
+const TOMBSTONE_MARK = 0x74
+
+export interface BackendOptions {
+  readonly engine: KeyValueEngine
+  /** Runs a task in a later turn of the event loop. */
+  readonly defer: (task: () => void) => void
+  /** The engine failed to write or read: nothing more can be trusted, the process has to end. Called once. */
+  readonly onFailure: (failure: Error) => void
+  /** Changes after which a flush is due (etcd's backend-batch-limit). Default 10,000. */
+  readonly batchChangesMax?: number
+  /** Unwritten bytes above which `isOverloaded`. Default 64 MiB. */
+  readonly pendingBytesMax?: number
+  /** Rows that were written lately and stay in memory. Default 16 MiB. */
+  readonly recentBytesMax?: number
+  /** Rows that were read from the engine and stay in memory. Default 32 MiB. */
+  readonly cacheBytesMax?: number
+}
+
+interface Flush {
+  readonly sync: boolean
+  readonly done: Completion | undefined
+}
+
+/** What one batch carries beside rows: the last change of each key of the small buckets; undefined = deleted. */
+type SmallChanges = Map<string, Uint8Array | undefined>
+
+/**
+ * The durable state behind apply: buckets over the engine, with a write buffer that reads see at once. Changes since
+ * the last flush go to the engine in one atomic batch together with the consistent index, so that after a crash the
+ * log is replayed from exactly there. At most one batch is being written; the next one grows meanwhile.
+ *
+ * It has no clock: its owner calls `flush` every batch interval while `isDirty`, and at once when `isFlushDue` —
+ * between entries, never inside one.
+ */
+export class Backend implements RowStore {
+  readonly #engine: KeyValueEngine
+  readonly #options: Required<BackendOptions>
+  /** Oldest first; the last one is being filled, the one before it may be being written. */
+  readonly #segments: RowSegment[] = [new RowSegment()]
+  #segmentBytes = 0
+  readonly #cache: ValueCache
+  #small: SmallChanges = new Map()
+  #smallInFlight: SmallChanges = new Map()
+  #batch: EngineBatch | undefined
+  #pendingBytes = 0
+  #bytesInFlight = 0
+  #isWriting = false
+  /** Some batch was written without being synced. */
+  #hasUnsynced = false
+  #hasFailed = false
+  #waiting: Flush[] = []
+  #index = logIndex(0)
+  #term = term(0)
+  #writtenIndex = logIndex(0)
+  #durableIndex = logIndex(0)
+  #inUseBytes = 0
+  #sizeBytes = 0
+  #rowCount = 0
+  readonly #rowKey = new Uint8Array(ROW_KEY_BYTES + 2)
+
+  constructor(options: BackendOptions) {
+    this.#engine = options.engine
+    this.#options = {
+      batchChangesMax: 10_000,
+      pendingBytesMax: 64 * 1024 * 1024,
+      recentBytesMax: 16 * 1024 * 1024,
+      cacheBytesMax: 32 * 1024 * 1024,
+      ...options,
+    }
+    this.#cache = new ValueCache(this.#options.cacheBytesMax)
+    this.#rowKey[0] = KEY_BUCKET_BYTE
+    this.#rowKey[ROW_KEY_BYTES + 1] = TOMBSTONE_MARK
+    this.#index = logIndex(counterOf(this.getMeta('consistent_index')))
+    this.#term = term(counterOf(this.getMeta('term')))
+    this.#writtenIndex = this.#index
+    this.#durableIndex = this.#index
+  }
+
+  /** The last log entry whose effects are in the buckets (buffer included). */
+  get consistentIndex(): LogIndex {
+    return this.#index
+  }
+
+  get consistentTerm(): Term {
+    return this.#term
+  }
+
+  /** What survives a power loss: the log must not be cut behind this. */
+  get durableIndex(): LogIndex {
+    return this.#durableIndex
+  }
+
+  /** What survives the end of the process. */
+  get writtenIndex(): LogIndex {
+    return this.#writtenIndex
+  }
+
+  /** Whether there is anything that a flush would write. */
+  get isDirty(): boolean {
+    return this.#batch !== undefined || this.#small.size > 0 || this.#index > this.#writtenIndex
+  }
+
+  /** The batch has reached its limit: flush now instead of at the next interval. */
+  get isFlushDue(): boolean {
+    return !this.#isWriting && (this.#batch?.count ?? 0) >= this.#options.batchChangesMax
+  }
+
+  /** Bytes that are only in memory so far, those being written included. */
+  get pendingBytes(): number {
+    return this.#pendingBytes + this.#bytesInFlight
+  }
+
+  /** The engine does not keep up: the owner should take no proposals until this is false again. */
+  get isOverloaded(): boolean {
+    return this.pendingBytes > this.#options.pendingBytesMax
+  }
+
+  /** Bytes that the content needs: exact after `restoreRows`, deletions estimated by the average row since. */
+  get inUseBytes(): number {
+    return this.#inUseBytes
+  }
+
+  /** Size of the database as the quota sees it: the most that was in use since it was last defragmented. */
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /** Marks everything up to a log entry as applied; written with the next batch. */
+  setConsistentIndex(index: LogIndex, entryTerm: Term): void {
+    invariant(index >= this.#index, 'the consistent index never goes back')
+    this.#index = index
+    this.#term = entryTerm
+  }
+
+  getRow(main: number, sub: number): Uint8Array | undefined {
+    const recent = this.#recentRow(main, sub)
+    if (recent !== undefined) return recent
+    const cached = this.#cache.get(main, sub)
+    if (cached !== undefined) return cached
+    const value = this.#engine.get(this.#keyOfRow(main, sub, false))
+    if (value !== undefined) this.#cache.set(main, sub, value)
+    return value
+  }
+
+  getRows(
+    mains: readonly number[],
+    subs: readonly number[],
+    done: (values: readonly (Uint8Array | undefined)[]) => void,
+  ): void {
+    const missing: number[] = []
+    const keys: Uint8Array[] = []
+    const values = mains.map((main, at) => {
+      const sub = subs[at] ?? 0
+      const value = this.#recentRow(main, sub) ?? this.#cache.get(main, sub)
+      if (value === undefined) {
+        missing.push(at)
+        keys.push(this.#keyOfRow(main, sub, false).slice())
+      }
+      return value
+    })
+    if (keys.length === 0) {
+      this.#options.defer(() => done(values))
+      return
+    }
+    this.#engine.getMany(keys, (failure, found) => {
+      if (failure !== undefined) {
+        this.#fail(failure)
+        return
+      }
+      missing.forEach((place, at) => {
+        values[place] = found[at]
+      })
+      done(values)
+    })
+  }
+
+  appendRow(main: number, sub: number, isTombstone: boolean, value: Uint8Array): void {
+    const segment = this.#segments[this.#segments.length - 1] as RowSegment
+    segment.append(main, sub, isTombstone, value)
+    this.#changes().put(this.#keyOfRow(main, sub, isTombstone), value)
+    this.#rowCount++
+    this.#grow(ROW_KEY_BYTES + 1 + value.length + ENTRY_OVERHEAD_BYTES)
+  }
+
+  deleteRow(main: number, sub: number, isTombstone: boolean): void {
+    for (const segment of this.#segments) {
+      if (segment.firstMain <= main) segment.delete(main, sub)
+    }
+    this.#changes().delete(this.#keyOfRow(main, sub, isTombstone))
+    if (this.#rowCount === 0) return
+    this.#inUseBytes -= Math.floor(this.#inUseBytes / this.#rowCount)
+    this.#rowCount--
+  }
+
+  rowCursor(fromMain: number, toMain: number): RowCursor {
+    const until = Math.min(toMain + 1, this.#oldestRecentMain())
+    const iterator = fromMain < until ? this.#engine.iterator(rowRange(fromMain, until)) : undefined
+    const parts: SegmentPart[] = this.#segments.map((segment) => ({
+      segment,
+      from: segment.lowerBound(fromMain, 0),
+      until: segment.lowerBound(toMain + 1, 0),
+    }))
+    const { defer } = this.#options
+    return new MergedRowCursor({ iterator, parts, defer, fail: (failure) => this.#fail(failure) })
+  }
+
+  getMeta(key: string): Uint8Array | undefined {
+    return this.get('meta', bytesFromLatin1(key))
+  }
+
+  putMeta(key: string, value: Uint8Array): void {
+    this.put('meta', bytesFromLatin1(key), value)
+  }
+
+  /** The value of a key of a small bucket (any but `key`). */
+  get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
+    const full = engineKey(bucket, key)
+    const name = latin1FromBytes(full)
+    for (const changes of [this.#small, this.#smallInFlight]) {
+      if (changes.has(name)) return changes.get(name)
+    }
+    return this.#engine.get(full)
+  }
+
+  /** Sets a key of a small bucket. The value must not change afterwards. */
+  put(bucket: Bucket, key: Uint8Array, value: Uint8Array): void {
+    this.#setSmall(bucket, key, value)
+  }
+
+  delete(bucket: Bucket, key: Uint8Array): void {
+    this.#setSmall(bucket, key, undefined)
+  }
+
+  /** All of a small bucket in key order, buffer included, as of now; keys without the bucket's byte. */
+  readBucket(bucket: Bucket, done: (entries: readonly EngineEntry[]) => void): void {
+    invariant(bucket !== 'key', 'bucket key is read through cursors')
+    const found = new Map<string, Uint8Array | undefined>()
+    const changes = [...this.#smallInFlight, ...this.#small]
+    const iterator = this.#engine.iterator(bucketRange(bucket))
+    const finish = (): void => {
+      iterator.close()
+      const first = String.fromCharCode(bucketByte(bucket))
+      for (const [name, value] of changes) if (name.startsWith(first)) found.set(name, value)
+      const entries: EngineEntry[] = []
+      for (const name of [...found.keys()].sort()) {
+        const value = found.get(name)
+        if (value !== undefined) entries.push({ key: bytesFromLatin1(name.slice(1)), value })
+      }
+      done(entries)
+    }
+    const onEntries = (failure: Error | undefined, entries: readonly EngineEntry[]): void => {
+      if (failure !== undefined) {
+        this.#fail(failure)
+        return
+      }
+      for (const { key, value } of entries) found.set(latin1FromBytes(key), value)
+      if (entries.length === 0) finish()
+      else iterator.next(ROWS_PER_READ, onEntries)
+    }
+    iterator.next(ROWS_PER_READ, onEntries)
+  }
+
+  /**
+   * Reads all rows of bucket `key` in revision order and counts what is in use. For the start, before the first
+   * change. The next rows are being read while the last ones are handled.
+   */
+  restoreRows(onRow: (row: Row) => void, done: () => void): void {
+    invariant(this.#rowCount === 0, 'rows are restored before the first change')
+    const iterator = this.#engine.iterator(rowRange(0, Number.POSITIVE_INFINITY))
+    const onEntries = (failure: Error | undefined, entries: readonly EngineEntry[]): void => {
+      if (failure !== undefined) {
+        this.#fail(failure)
+        return
+      }
+      if (entries.length === 0) {
+        iterator.close()
+        this.#engine.approximateSize(WHOLE_RANGE, (unknown, bytes) => {
+          this.#sizeBytes = Math.max(this.#inUseBytes, unknown === undefined ? bytes : 0)
+          done()
+        })
+        return
+      }
+      iterator.next(ROWS_PER_READ, onEntries)
+      for (const entry of entries) {
+        this.#rowCount++
+        this.#inUseBytes += entry.key.length + entry.value.length + ENTRY_OVERHEAD_BYTES
+        onRow(rowOfEntry(entry))
+      }
+    }
+    iterator.next(ROWS_PER_READ, onEntries)
+  }
+
+  /**
+   * Writes everything up to now. With `sync` it is on disk when `done` comes, else it survives the end of the process.
+   * While a batch is being written, calls are gathered into the next one.
+   */
+  flush(sync: boolean, done?: Completion): void {
+    this.#waiting.push({ sync, done })
+    if (!this.#isWriting) this.#write()
+  }
+
+  /** Rewrites the engine's files without dead entries, in the background. */
+  defragment(done: Completion): void {
+    this.flush(true, (failure) => {
+      if (failure !== undefined) {
+        done(failure)
+        return
+      }
+      this.#engine.compactRange(WHOLE_RANGE, (broken) => {
+        if (broken === undefined) this.#sizeBytes = this.#inUseBytes
+        done(broken)
+      })
+    })
+  }
+
+  /** Everything, frozen as of the last entry applied now, to be streamed to another member. */
+  openSnapshot(
+    done: (failure: Error | undefined, snapshot: StoreSnapshot | undefined) => void,
+  ): void {
+    this.flush(false, (failure) => {
+      if (failure !== undefined) {
+        done(failure, undefined)
+        return
+      }
+      // No other batch begins before this returns, so the engine is exactly at the index written last.
+      const body = createSnapshotBody(this.#engine)
+      done(undefined, { index: this.#writtenIndex, body })
+    })
+  }
+
+  /** etcd's Hash over all buckets (facts: v3-api.md 6.2). */
+  hash(done: (hash: number) => void): void {
+    this.flush(false, (failure) => {
+      if (failure !== undefined) return
+      const iterator = this.#engine.iterator(WHOLE_RANGE)
+      const hasher = new BucketHasher()
+      const onEntries = (broken: Error | undefined, entries: readonly EngineEntry[]): void => {
+        if (broken !== undefined) {
+          this.#fail(broken)
+          return
+        }
+        for (const entry of entries) hasher.add(entry)
+        if (entries.length > 0) {
+          iterator.next(ROWS_PER_READ, onEntries)
+          return
+        }
+        iterator.close()
+        done(hasher.finish())
+      }
+      iterator.next(ROWS_PER_READ, onEntries)
+    })
+  }
+
+  /** Writes what is left, durably, and closes the engine. No call may follow. */
+  close(done: Completion): void {
+    this.flush(true, (failure) => {
+      this.#engine.close((broken) => done(failure ?? broken))
+    })
+  }
+
+  #recentRow(main: number, sub: number): Uint8Array | undefined {
+    for (let at = this.#segments.length - 1; at >= 0; at--) {
+      const segment = this.#segments[at] as RowSegment
+      if (segment.firstMain <= main) return segment.get(main, sub)
+    }
+    return undefined
+  }
+
+  #oldestRecentMain(): number {
+    return this.#segments[0]?.firstMain ?? Number.POSITIVE_INFINITY
+  }
+
+  /** The engine's key of a row, in a buffer that the next call reuses. */
+  #keyOfRow(main: number, sub: number, isTombstone: boolean): Uint8Array {
+    writeRevision(this.#rowKey, 1, main, sub)
+    return isTombstone ? this.#rowKey : this.#rowKey.subarray(0, ROW_KEY_BYTES + 1)
+  }
+
+  #changes(): EngineBatch {
+    this.#batch ??= this.#engine.batch()
+    return this.#batch
+  }
+
+  #grow(bytes: number): void {
+    this.#pendingBytes += bytes
+    this.#inUseBytes += bytes
+    if (this.#inUseBytes > this.#sizeBytes) this.#sizeBytes = this.#inUseBytes
+  }
+
+  #setSmall(bucket: Bucket, key: Uint8Array, value: Uint8Array | undefined): void {
+    invariant(bucket !== 'key', 'bucket key is written row by row')
+    this.#small.set(latin1FromBytes(engineKey(bucket, key)), value)
+    this.#pendingBytes += key.length + (value?.length ?? 0)
+  }
+
+  #write(): void {
+    if (this.#hasFailed) return
+    const flushes = this.#waiting
+    this.#waiting = []
+    const sync = flushes.some((flush) => flush.sync)
+    if (!this.isDirty && !(sync && this.#hasUnsynced)) {
+      this.#options.defer(() => {
+        for (const flush of flushes) flush.done?.(undefined)
+      })
+      return
+    }
+    const batch = this.#changes()
+    const written = this.#index
+    // The consistent index is in every batch, and only there.
+    this.putMeta('consistent_index', counterBytes(this.#index))
+    this.putMeta('term', counterBytes(this.#term))
+    for (const [name, value] of this.#small) {
+      if (value === undefined) batch.delete(bytesFromLatin1(name))
+      else batch.put(bytesFromLatin1(name), value)
+    }
+    this.#batch = undefined
+    this.#smallInFlight = this.#small
+    this.#small = new Map()
+    this.#bytesInFlight = this.#pendingBytes
+    this.#pendingBytes = 0
+    this.#isWriting = true
+    this.#beginSegment()
+    batch.write({ sync }, (failure) => {
+      if (failure !== undefined) {
+        this.#fail(failure)
+        for (const flush of flushes) flush.done?.(failure)
+        return
+      }
+      this.#smallInFlight = new Map()
+      this.#bytesInFlight = 0
+      this.#writtenIndex = written
+      this.#hasUnsynced = !sync
+      if (sync) this.#durableIndex = written
+      this.#dropOldSegments()
+      for (const flush of flushes) flush.done?.(undefined)
+      this.#isWriting = false
+      if (this.#waiting.length > 0) this.#write()
+    })
+  }
+
+  #beginSegment(): void {
+    const filled = this.#segments[this.#segments.length - 1] as RowSegment
+    if (filled.count === 0) return
+    this.#segmentBytes += filled.bytes
+    this.#segments.push(new RowSegment())
+  }
+
+  /** Written rows stay as a cache as long as they fit. */
+  #dropOldSegments(): void {
+    while (this.#segments.length > 1 && this.#segmentBytes > this.#options.recentBytesMax) {
+      this.#segmentBytes -= this.#segments.shift()?.bytes ?? 0
+    }
+  }
+
+  #fail(failure: Error): void {
+    if (this.#hasFailed) return
+    this.#hasFailed = true
+    this.#options.onFailure(failure)
+  }
+}
+
+/** Eight bytes, big-endian. */
+function counterBytes(value: number): Uint8Array {
+  const bytes = new Uint8Array(ROW_KEY_BYTES)
+  writeRevision(bytes, 0, value, 0)
+  return bytes.slice(0, 8)
+}
+
+function counterOf(bytes: Uint8Array | undefined): number {
+  let value = 0
+  if (bytes !== undefined) for (const byte of bytes) value = value * 256 + byte
+  return value
+}
+
+/** Meta keys that differ between members with the same content. */
+const UNHASHED_META = new Set(['consistent_index', 'term'])
+
+class BucketHasher {
+  #hash = 0
+  /** Buckets whose name was hashed. */
+  #begun = 0
+
+  add({ key, value }: EngineEntry): void {
+    const bucket = key[0] as number
+    this.#beginUntil(bucket)
+    const isMeta = bucket === bucketByte('meta')
+    if (isMeta && UNHASHED_META.has(latin1FromBytes(key.subarray(1)))) return
+    const withKey = crc32c(key, 1, key.length, this.#hash)
+    this.#hash = crc32c(value, 0, value.length, withKey)
+  }
+
+  finish(): number {
+    this.#beginUntil(bucketByte('meta'))
+    return this.#hash
+  }
+
+  #beginUntil(byte: number): void {
+    for (; this.#begun < BUCKETS.length; this.#begun++) {
+      const bucket = BUCKETS[this.#begun] as Bucket
+      if (bucketByte(bucket) > byte) return
+      const name = bytesFromLatin1(bucket)
+      this.#hash = crc32c(name, 0, name.length, this.#hash)
+    }
+  }
+}

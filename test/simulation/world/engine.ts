@@ -1,0 +1,284 @@
+import type {
+  Completion,
+  CompletionWith,
+  EngineBatch,
+  EngineEntry,
+  EngineIterator,
+  EngineRange,
+  EngineSnapshot,
+  KeyValueEngine,
+  KeyValueEngines,
+} from '../../../src/ports/key-value-engine.js'
+
+/** Runs a task later: the simulator's event queue, or setImmediate in plain tests. */
+export type Defer = (task: () => void) => void
+
+type Content = ReadonlyMap<string, Uint8Array>
+type Change = readonly [key: string, value: Uint8Array | undefined]
+
+const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
+const keyOf = (name: string): Uint8Array => Uint8Array.from(name, (c) => c.charCodeAt(0))
+
+/** What one engine's directory holds: what a power loss leaves, and batches that it may take. */
+interface Stored {
+  durable: Map<string, Uint8Array>
+  /** Written without sync, oldest first; a power loss removes some number of the last. */
+  unsynced: (readonly Change[])[]
+}
+
+/**
+ * Engines in memory that keep LevelDB's contract: atomic batches, those without sync lost as a suffix on power loss,
+ * snapshots, iterators over the state at their creation.
+ */
+export class SimulatedEngines implements KeyValueEngines {
+  readonly #defer: Defer
+  readonly #stored = new Map<string, Stored>()
+  readonly #open = new Map<string, SimulatedEngine>()
+  /** Snapshots and iterators that were not closed; zero when everything is quiet. */
+  openHandles = 0
+
+  constructor(defer: Defer) {
+    this.#defer = defer
+  }
+
+  open(name: string, done: CompletionWith<KeyValueEngine | undefined>): void {
+    this.#defer(() => {
+      if (this.#open.has(name)) {
+        done(new Error(`engine ${name} is open already`), undefined)
+        return
+      }
+      const stored = this.#stored.get(name) ?? { durable: new Map(), unsynced: [] }
+      this.#stored.set(name, stored)
+      const engine = new SimulatedEngine(stored, this.#defer, {
+        onClose: () => this.#open.delete(name),
+        count: (change) => {
+          this.openHandles += change
+        },
+      })
+      this.#open.set(name, engine)
+      done(undefined, engine)
+    })
+  }
+
+  list(done: CompletionWith<readonly string[]>): void {
+    this.#defer(() => done(undefined, [...this.#stored.keys()].sort()))
+  }
+
+  rename(from: string, to: string, done: Completion): void {
+    this.#defer(() => {
+      const stored = this.#stored.get(from)
+      if (stored === undefined || this.#stored.has(to) || this.#open.has(from)) {
+        done(new Error(`cannot rename ${from} to ${to}`))
+        return
+      }
+      this.#stored.delete(from)
+      this.#stored.set(to, stored)
+      done(undefined)
+    })
+  }
+
+  destroy(name: string, done: Completion): void {
+    this.#defer(() => {
+      if (this.#open.has(name)) {
+        done(new Error(`engine ${name} is open`))
+        return
+      }
+      this.#stored.delete(name)
+      done(undefined)
+    })
+  }
+
+  /** The process ends: engines are gone, what was written stays. */
+  crash(): void {
+    for (const engine of this.#open.values()) engine.kill()
+    this.#open.clear()
+    this.openHandles = 0
+  }
+
+  /** The machine loses power: of the unsynced batches of each engine the last `lose(count)` are gone. */
+  powerLoss(lose: (unsyncedCount: number) => number): void {
+    this.crash()
+    for (const stored of this.#stored.values()) {
+      const kept = stored.unsynced.length - lose(stored.unsynced.length)
+      for (const changes of stored.unsynced.slice(0, kept)) apply(stored.durable, changes)
+      stored.unsynced = []
+    }
+  }
+}
+
+function apply(content: Map<string, Uint8Array>, changes: readonly Change[]): void {
+  for (const [key, value] of changes) {
+    if (value === undefined) content.delete(key)
+    else content.set(key, value)
+  }
+}
+
+class SimulatedSnapshot implements EngineSnapshot {
+  readonly content: Content
+  readonly #onClose: () => void
+  #isOpen = true
+
+  constructor(content: Content, onClose: () => void) {
+    this.content = content
+    this.#onClose = onClose
+  }
+
+  close(): void {
+    if (this.#isOpen) this.#onClose()
+    this.#isOpen = false
+  }
+}
+
+interface Handles {
+  readonly onClose: () => void
+  readonly count: (change: 1 | -1) => void
+}
+
+class SimulatedEngine implements KeyValueEngine {
+  readonly #stored: Stored
+  readonly #defer: Defer
+  readonly #handles: Handles
+  /** Everything written. Replaced, never changed, while someone may look at it. */
+  #content: Map<string, Uint8Array>
+  #isShared = false
+  #sorted: readonly string[] | undefined
+  #isDead = false
+  #isWriting = false
+
+  constructor(stored: Stored, defer: Defer, handles: Handles) {
+    this.#stored = stored
+    this.#handles = handles
+    // A dead engine completes nothing.
+    this.#defer = (task) =>
+      defer(() => {
+        if (!this.#isDead) task()
+      })
+    this.#content = new Map(stored.durable)
+    for (const changes of stored.unsynced) apply(this.#content, changes)
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#content.get(nameOf(key))
+  }
+
+  getMany(
+    keys: readonly Uint8Array[],
+    done: CompletionWith<readonly (Uint8Array | undefined)[]>,
+  ): void {
+    const values = keys.map((key) => this.get(key))
+    this.#defer(() => done(undefined, values))
+  }
+
+  batch(): EngineBatch {
+    const changes: Change[] = []
+    return {
+      get count() {
+        return changes.length
+      },
+      put: (key, value) => {
+        changes.push([nameOf(key), value.slice()])
+      },
+      delete: (key) => {
+        changes.push([nameOf(key), undefined])
+      },
+      write: (options, done) => this.#write(changes, options.sync, done),
+      discard: () => {
+        changes.length = 0
+      },
+    }
+  }
+
+  iterator(
+    range: EngineRange,
+    options: { readonly snapshot?: EngineSnapshot; readonly isReverse?: boolean } = {},
+  ): EngineIterator {
+    const { snapshot } = options
+    const content = snapshot instanceof SimulatedSnapshot ? snapshot.content : this.#share()
+    const start = nameOf(range.start)
+    const end = nameOf(range.end)
+    const names = this.#namesOf(content).filter((name) => name >= start && name < end)
+    if (options.isReverse === true) names.reverse()
+    let at = 0
+    let isOpen = true
+    this.#handles.count(1)
+    return {
+      next: (entriesMax, done) => {
+        const entries: EngineEntry[] = names.slice(at, at + entriesMax).map((name) => ({
+          key: keyOf(name),
+          value: content.get(name) ?? new Uint8Array(0),
+        }))
+        at += entries.length
+        this.#defer(() => done(undefined, entries))
+      },
+      close: () => {
+        if (isOpen) this.#handles.count(-1)
+        isOpen = false
+      },
+    }
+  }
+
+  snapshot(): EngineSnapshot {
+    this.#handles.count(1)
+    return new SimulatedSnapshot(this.#share(), () => this.#handles.count(-1))
+  }
+
+  approximateSize(range: EngineRange, done: CompletionWith<number>): void {
+    const start = nameOf(range.start)
+    const end = nameOf(range.end)
+    let bytes = 0
+    for (const [name, value] of this.#content) {
+      if (name >= start && name < end) bytes += name.length + value.length
+    }
+    this.#defer(() => done(undefined, bytes))
+  }
+
+  compactRange(_range: EngineRange, done: Completion): void {
+    this.#defer(() => done(undefined))
+  }
+
+  close(done: Completion): void {
+    this.#defer(() => {
+      this.#isDead = true
+      this.#handles.onClose()
+      done(undefined)
+    })
+  }
+
+  kill(): void {
+    this.#isDead = true
+  }
+
+  #write(changes: readonly Change[], sync: boolean, done: Completion): void {
+    if (this.#isWriting) throw new Error('one write at a time per engine')
+    this.#isWriting = true
+    this.#defer(() => {
+      this.#isWriting = false
+      if (changes.length > 0) this.#commit([...changes], sync)
+      done(undefined)
+    })
+  }
+
+  #commit(changes: readonly Change[], sync: boolean): void {
+    if (this.#isShared) {
+      this.#content = new Map(this.#content)
+      this.#isShared = false
+    }
+    this.#sorted = undefined
+    apply(this.#content, changes)
+    this.#stored.unsynced.push(changes)
+    if (!sync) return
+    for (const earlier of this.#stored.unsynced) apply(this.#stored.durable, earlier)
+    this.#stored.unsynced = []
+  }
+
+  #share(): Content {
+    this.#isShared = true
+    return this.#content
+  }
+
+  #namesOf(content: Content): string[] {
+    if (content !== this.#content) return [...content.keys()].sort()
+    this.#sorted ??= [...content.keys()].sort()
+    return [...this.#sorted]
+  }
+}
