@@ -10,7 +10,7 @@ export interface Notice {
   /** The `msg` of the line: etcd's words. */
   readonly message: string
   /** The fields after `msg`, in order. */
-  readonly fields: Readonly<Record<string, string | readonly string[]>>
+  readonly fields: Readonly<Record<string, string | number | readonly string[]>>
 }
 
 /** Builds a notice; most have no fields. */

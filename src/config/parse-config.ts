@@ -2,6 +2,7 @@ import { SERVER_VERSION } from '../base/version.js'
 import { buildConfig, missingFeature, startProblem } from './build-config.js'
 import { parseCommandLine } from './command-line.js'
 import { applyConfigFile } from './config-file.js'
+import { applyDefaultHost, type DetectHost } from './default-host.js'
 import { applyEnvironment, type Environment } from './environment.js'
 import { type FlagName, findFlag } from './flag-table.js'
 import { flagsText, usageText } from './help.js'
@@ -119,8 +120,8 @@ function runNotices(settings: Settings, config: ServerConfig): readonly Notice[]
   }
   if (config.requestBytesMax > 10 * 1024 ** 2) {
     const fields = {
-      'max-request-bytes': String(config.requestBytesMax),
-      'recommended-request-bytes': String(10 * 1024 ** 2),
+      'max-request-bytes': config.requestBytesMax,
+      'recommended-request-bytes': 10 * 1024 ** 2,
     }
     notices.push(notice('warn', 'exceeded recommended request limit', fields))
   }
@@ -129,6 +130,7 @@ function runNotices(settings: Settings, config: ServerConfig): readonly Notice[]
 
 interface Start {
   readonly settings: Settings
+  readonly detectHost: DetectHost
   /** To be logged before anything else. */
   readonly first: readonly Notice[]
   /** The line that names the arguments. */
@@ -158,16 +160,22 @@ function conclude(start: Start): ConfigOutcome {
     return { kind: 'refuse', notices: first, stderr: `panic: ${problem.text}\n`, exitCode: 2 }
   }
   if (problem !== undefined) return refuse(verifyFailureNotices(problem.text))
+  const hostNotices = applyDefaultHost(settings, start.detectHost)
   const startError = startProblem(settings)
   if (startError !== undefined) return refuseStart(startFailureNotices(startError))
   const missing = missingFeature(settings)
   if (missing !== undefined) return refuseStart(verifyFailureNotices(missing))
   const config = buildConfig(settings)
-  const notices = [...first, ...loaded, running, ...runNotices(settings, config)]
+  const notices = [...first, ...loaded, running, ...hostNotices, ...runNotices(settings, config)]
   return { kind: 'run', config, notices }
 }
 
-function parseFile(path: string, readFile: ReadFile, running: Notice): ConfigOutcome {
+function parseFile(
+  path: string,
+  readFile: ReadFile,
+  detectHost: DetectHost,
+  running: Notice,
+): ConfigOutcome {
   const refuse = (error: string): ConfigOutcome => ({
     kind: 'refuse',
     notices: [running, ...verifyFailureNotices(error)],
@@ -190,7 +198,7 @@ function parseFile(path: string, readFile: ReadFile, running: Notice): ConfigOut
       const message =
         'loaded server configuration, other configuration command line flags and environment variables will be ignored if provided'
       const loaded = [notice('info', message, { path })]
-      return conclude({ settings, first: [], running, loaded })
+      return conclude({ settings, detectHost, first: [], running, loaded })
     }
   }
 }
@@ -198,12 +206,14 @@ function parseFile(path: string, readFile: ReadFile, running: Notice): ConfigOut
 /**
  * Reads the configuration of a server: command line, then environment, or instead of both a YAML
  * file. Nothing is logged or printed here; the outcome says what to do, in etcd's order and words.
- * `argv` is without the program's name; subcommands are the caller's affair.
+ * `argv` is without the program's name; subcommands are the caller's affair. `detectHost` is asked for
+ * the address to advertise when the listeners are open to every network (default-host.ts).
  */
 export function parseServerConfig(
   argv: readonly string[],
   environment: Environment,
   readFile: ReadFile,
+  detectHost: DetectHost = () => undefined,
 ): ConfigOutcome {
   const settings = new Settings('command-line')
   const line = parseCommandLine(argv, settings)
@@ -230,7 +240,7 @@ export function parseServerConfig(
     return { kind: 'print', stdout: versionText(), stderr: '', exitCode: 0 }
   }
   const path = settings.get('config-file') || environment.ETCD_CONFIG_FILE || ''
-  if (path !== '') return parseFile(path, readFile, running)
+  if (path !== '') return parseFile(path, readFile, detectHost, running)
   const read = applyEnvironment(settings, environment)
   switch (read.kind) {
     case 'conflict':
@@ -239,7 +249,7 @@ export function parseServerConfig(
       return refuse([...read.notices, running, ...verifyFailureNotices(read.error)])
     case 'applied': {
       const first = [...read.notices, ...commandLineNotices(settings)]
-      return conclude({ settings, first, running, loaded: [] })
+      return conclude({ settings, detectHost, first, running, loaded: [] })
     }
   }
 }
