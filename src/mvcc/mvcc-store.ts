@@ -16,7 +16,7 @@ import {
 import { readMain } from './row-key.js'
 import type { Row, RowStore } from './rows.js'
 import type { StoreEvent } from './store-event.js'
-import { StoreState } from './store-state.js'
+import { NEVER_COMPACTED, StoreState } from './store-state.js'
 import { readStoredHead, readStoredKey } from './stored-key-value.js'
 import { WriteTransaction } from './write-transaction.js'
 
@@ -116,7 +116,7 @@ export class MvccStore {
       state.finishedCompactRevision = readMain(finished)
       state.compactedRevision = state.finishedCompactRevision
     }
-    const pending = scheduled === undefined ? 0 : readMain(scheduled)
+    const pending = scheduled === undefined ? NEVER_COMPACTED : readMain(scheduled)
     state.currentRevision = Math.max(state.currentRevision, state.compactedRevision, pending)
     for (const [key, lease] of this.#restoredLeases) state.attachments.attach(lease, key)
     this.#restoredLeases.clear()
