@@ -31,12 +31,16 @@ function escapeOf(code: number): string | undefined {
 const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff
 const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdfff
 
+/** Any UTF-16 unit that is not written as it is, given as what lies between those that are. */
+const NEEDS_CARE = /[^ !#-%'-;=?-[\]-\u2027\u202a-\ud7ff\ue000-\uffff]/
+
 /**
  * A JSON string as Go writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped, other text is not. Backspace
  * and form feed get the long form, as every Go before 1.22 does. A lone surrogate stands for bytes that are
  * not UTF-8 and becomes `\ufffd`. Cost: one pass.
  */
 export function quoteGo(text: string): string {
+  if (!NEEDS_CARE.test(text)) return `"${text}"`
   let out = '"'
   let flushed = 0
   for (let at = 0; at < text.length; at++) {

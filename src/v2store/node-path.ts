@@ -19,10 +19,6 @@ export function cleanPath(path: string): string {
   return `/${kept.join('/')}`
 }
 
-/** The elements of a clean path; none for the root. */
-export const elementsOf = (path: string): readonly string[] =>
-  path === '/' ? [] : path.slice(1).split('/')
-
 /** The last element of a clean path; empty for the root. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 

@@ -80,7 +80,8 @@ export class V2Store {
   get(options: GetOptions): V2Result {
     const found = this.#tree.find(cleanPath(options.path), this.#index)
     if (found.kind === 'error') return this.#count('gets', found)
-    const node = found.node.list({ ...options, key: options.path })
+    const { nowMs, isRecursive, isSorted } = options
+    const node = found.node.list({ nowMs, key: options.path, isRecursive, isSorted })
     const event: V2Event = { action: 'get', node, etcdIndex: this.#index, refresh: false }
     return this.#count('gets', { kind: 'event', event })
   }
@@ -94,21 +95,37 @@ export class V2Store {
       return this.#count('sets', previous)
     }
     const prev = previous.kind === 'node' ? previous.node : undefined
-    const prevView = prev?.view(options.nowMs, options.path)
-    const value = options.refresh === true ? (prev?.value ?? '') : options.value
-    const made = this.#make('set', path, { ...options, value, canReplace: true })
-    if (made.kind === 'error') return this.#count('sets', made)
-    const event = { ...made.event, prevNode: prevView, refresh: options.refresh === true }
-    return this.#count('sets', this.#tell(event))
+    const refresh = options.refresh === true
+    const made = this.#make({
+      action: 'set',
+      path,
+      nowMs: options.nowMs,
+      isDirectory: options.isDirectory,
+      value: refresh ? (prev?.value ?? '') : options.value,
+      expirationNs: options.expirationNs,
+      prevNode: prev?.view(options.nowMs, options.path),
+      refresh,
+      canReplace: true,
+    })
+    return this.#count('sets', made.kind === 'error' ? made : this.#tell(made.event))
   }
 
   /** Creates a file or directory where nothing is. Errors: 104, 105, 107. */
   create(options: CreateOptions): V2Result {
     const name = String(this.#index + 1).padStart(20, '0')
     const path = cleanPath(options.isUnique ? `${options.path}/${name}` : options.path)
-    const made = this.#make('create', path, { ...options, canReplace: false })
-    if (made.kind === 'error') return this.#count('create', made)
-    return this.#count('create', this.#tell(made.event))
+    const made = this.#make({
+      action: 'create',
+      path,
+      nowMs: options.nowMs,
+      isDirectory: options.isDirectory,
+      value: options.value,
+      expirationNs: options.expirationNs,
+      prevNode: undefined,
+      refresh: false,
+      canReplace: false,
+    })
+    return this.#count('create', made.kind === 'error' ? made : this.#tell(made.event))
   }
 
   /** Gives a file a value and an end, a directory an end. Errors: 100, 102, 104, 107. */
@@ -275,13 +292,9 @@ export class V2Store {
   }
 
   /** Puts a new node at `path` and moves the index on. Tells nobody. */
-  #make(
-    action: V2Action,
-    path: string,
-    options: SetOptions & { readonly canReplace: boolean },
-  ): V2Result {
+  #make(options: NewNode): V2Result {
+    const { action, path, nowMs, isDirectory, value, prevNode, refresh } = options
     if (this.#readOnly.has(path)) return this.#readOnlyError()
-    const { nowMs, isDirectory, value } = options
     const parent = this.#tree.makeParent(path, this.#index)
     if (parent.kind === 'error') {
       this.#statistics.increment('setsFail')
@@ -303,8 +316,11 @@ export class V2Store {
     })
     this.#tree.add(parent.node, node)
     this.#index++
-    const event = { action, node: node.view(nowMs), etcdIndex: this.#index, refresh: false }
-    return { kind: 'event', event }
+    const etcdIndex = this.#index
+    return {
+      kind: 'event',
+      event: { action, node: node.view(nowMs), prevNode, etcdIndex, refresh },
+    }
   }
 
   /** Gives a node another value and end. A directory keeps its modified index, as etcd's does. */
@@ -352,6 +368,19 @@ export class V2Store {
     else this.#hub.notify(event)
     return { kind: 'event', event }
   }
+}
+
+/** What `#make` puts into the tree, and how its event looks. `path` is clean. */
+interface NewNode {
+  readonly action: V2Action
+  readonly path: string
+  readonly nowMs: number
+  readonly isDirectory: boolean
+  readonly value: string
+  readonly expirationNs: bigint | undefined
+  readonly prevNode: V2NodeView | undefined
+  readonly refresh: boolean
+  readonly canReplace: boolean
 }
 
 type CountedOperation =

@@ -2,7 +2,7 @@
 import { invariant } from '../base/invariant.js'
 import { createV2Error, V2_CODES, type V2Error } from '../base/v2-errors.js'
 import { type Expiry, TreeNode } from './node.js'
-import { childPath, elementsOf, nameOf } from './node-path.js'
+import { childPath, nameOf } from './node-path.js'
 import { TtlHeap } from './ttl-heap.js'
 
 export type Found =
@@ -42,10 +42,13 @@ export class Tree {
   /** The node at a clean path. Errors: 100 names the first missing path, 104 the file in the way. */
   find(path: string, index: number): Found {
     let node = this.root
-    for (const name of elementsOf(path)) {
+    for (let start = 1; start < path.length; ) {
       if (node.children === undefined) {
         return failed(createV2Error(V2_CODES.notADirectory, node.path, index))
       }
+      const slash = path.indexOf('/', start)
+      const name = slash === -1 ? path.slice(start) : path.slice(start, slash)
+      start += name.length + 1
       const child = node.children.get(name)
       if (child === undefined) {
         return failed(createV2Error(V2_CODES.keyNotFound, childPath(node.path, name), index))
@@ -58,7 +61,10 @@ export class Tree {
   /** The directory that holds a clean path, made with all above it at `index + 1`. Error 104: a file. */
   makeParent(path: string, index: number): Found {
     let node = this.root
-    for (const name of elementsOf(path).slice(0, -1)) {
+    for (let start = 1, slash = path.indexOf('/', 1); slash !== -1; ) {
+      const name = path.slice(start, slash)
+      start = slash + 1
+      slash = path.indexOf('/', start)
       const child = node.children?.get(name)
       if (child === undefined) {
         const made = new TreeNode({
