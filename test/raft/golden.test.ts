@@ -8,14 +8,17 @@ import { playTranscript } from './conformance/datadriven.js'
 import { InteractionEnvironment } from './conformance/environment.js'
 
 const folder = fileURLToPath(new URL('../golden/raft', import.meta.url))
-const isUpdating = process.env['UPDATE_GOLDEN'] === '1'
+const { UPDATE_GOLDEN } = process.env
+const isUpdating = UPDATE_GOLDEN === '1'
 
 describe('golden transcripts', () => {
   for (const file of readdirSync(folder).filter((entry) => entry.endsWith('.txt'))) {
     test(file, () => {
       const path = join(folder, file)
       const environment = new InteractionEnvironment()
-      const played = playTranscript(readFileSync(path, 'utf8'), (command) => environment.run(command))
+      const played = playTranscript(readFileSync(path, 'utf8'), (command) =>
+        environment.run(command),
+      )
       if (isUpdating) writeFileSync(path, played.actual)
       else expect(played.differences.join('\n\n')).toBe('')
     })

@@ -1,10 +1,4 @@
-import {
-  logIndex,
-  type MemberId,
-  memberId,
-  nextIndex,
-  term,
-} from '../../../src/base/ids.js'
+import { logIndex, type MemberId, memberId, nextIndex, term } from '../../../src/base/ids.js'
 import { asConfChangeV2, decodeConfChange } from '../../../src/raft/confchange/conf-change.js'
 import {
   describeEntry,
@@ -73,7 +67,12 @@ export class InteractionEnvironment {
     let text = this.#runOne(command)
     if (command.name !== 'propose-conf-change' && command.input !== '') {
       for (const line of command.input.split('\n')) {
-        text += this.#runOne({ ...parseCommandLine(line), input: '', expected: '', line: command.line })
+        text += this.#runOne({
+          ...parseCommandLine(line),
+          input: '',
+          expected: '',
+          line: command.line,
+        })
       }
     }
     return text === '' ? 'ok' : text
