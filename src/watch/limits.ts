@@ -13,7 +13,7 @@ export const STREAM_BYTES_MAX = 1024 * 1024
 /** Responses that wait for one client before the same happens. */
 export const STREAM_RESPONSES_MAX = 4_096
 /** Bytes of created, canceled and progress responses that wait for one client before its stream must end. */
-export const CONTROL_BYTES_MAX = 8 * 1024 * 1024
+export const CONTROL_BYTES_MAX = 4 * 1024 * 1024
 /** Watches on one stream; etcd has no limit here, but a client must not fill the memory. */
 export const WATCHES_PER_STREAM_MAX = 100_000
 /** Between two progress notifications of one watcher, before the jitter of up to a tenth. */

@@ -87,6 +87,7 @@ export class WatchStream {
    */
   onRequest(request: WatchRequest): 'taken' | 'overflow' {
     if (this.#isClosed) return 'taken'
+    this.#noteDrained()
     if (request.createRequest !== undefined) this.#create(request.createRequest)
     else if (request.cancelRequest !== undefined) this.#cancel(request.cancelRequest.watchId)
     else if (request.progressRequest !== undefined) this.#answerProgress()
