@@ -1,7 +1,7 @@
 /**
  * Features that a flag can turn on, and which of them this version does not have. A flag that would
- * turn such a feature on is refused by its name, never ignored. Whoever builds a feature removes its
- * line from `unavailable`; nothing else in this folder needs a change.
+ * turn such a feature on is refused by its name, never ignored. Whoever builds a feature removes
+ * its line from `unavailable`; nothing else in this folder needs a change.
  */
 const features = [
   'auth-token-jwt',

@@ -117,7 +117,9 @@ function tlsVersion(text: string): TlsVersion | undefined {
   return text === 'TLS1.2' || text === 'TLS1.3' ? text : undefined
 }
 
-/** The text of --initial-cluster in force: made from the name and the advertised URLs if untouched. */
+/**
+ * The text of --initial-cluster in force: made from the name and the advertised URLs if untouched.
+ */
 function initialClusterText(settings: Settings): string {
   const text = settings.get('initial-cluster')
   const name = settings.get('name')

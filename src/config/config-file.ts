@@ -79,7 +79,8 @@ class Mismatch extends Error {
     const parent = STRUCTS[path.slice(0, Math.max(0, path.lastIndexOf('.')))] ?? 'embed.configYAML'
     const struct = parent.slice(parent.indexOf('.') + 1)
     super(
-      `error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${what} into Go struct field ${struct}.${path} of type ${type}`,
+      `error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${what} ` +
+        `into Go struct field ${struct}.${path} of type ${type}`,
     )
   }
 }

@@ -4,7 +4,9 @@ import { type Notice, notice } from './notice.js'
 import { splitHostPort } from './server-url.js'
 import type { Settings } from './settings.js'
 
-/** Finds the IPv4 address that other machines see, or `undefined` when there is no default route. */
+/**
+ * Finds the IPv4 address that other machines see, or `undefined` when there is no default route.
+ */
 export type DetectHost = () => string | undefined
 
 /** Address of the interface of the default route, from the routing table of Linux. */

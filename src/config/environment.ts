@@ -18,9 +18,9 @@ export type EnvironmentOutcome =
   | Readonly<{ kind: 'refused'; notices: readonly Notice[]; error: string }>
 
 /**
- * Gives every flag that the command line left alone the value of its variable. A variable whose flag
- * is on the command line too is fatal, a stranger with our prefix only a warning. Of several bad
- * values the last by flag name is reported, as etcd does.
+ * Gives every flag that the command line left alone the value of its variable. A variable whose
+ * flag is on the command line too is fatal, a stranger with our prefix only a warning. Of several
+ * bad values the last by flag name is reported, as etcd does.
  */
 export function applyEnvironment(settings: Settings, environment: Environment): EnvironmentOutcome {
   const notices: Notice[] = []
@@ -54,7 +54,9 @@ export function applyEnvironment(settings: Settings, environment: Environment): 
       notices.push(
         notice(
           'fatal',
-          'conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))',
+
+          'conflicting environment variable is shadowed by corresponding command-line flag ' +
+            '(either unset environment variable or disable flag))',
           { 'environment-variable': variable },
         ),
       )

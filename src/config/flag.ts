@@ -11,8 +11,8 @@ import type { ServerUrl } from './server-url.js'
  * - choice: one of `choices`
  * - gates: `Name=true|false`, separated by commas
  * - address: `IP:port`, of etcd 2.x
- * - ignored: any value, no effect; takes no separate word
- * - removed: any value is refused
+ * - ignored: every value is accepted without effect; takes no separate word
+ * - removed: every value is refused
  */
 export type FlagKind =
   | 'text'
@@ -65,7 +65,9 @@ export type FlagGroup =
   | 'unsafe'
   | 'legacy'
 
-/** One flag. The command line, the environment, the YAML file, the help and the docs come from it. */
+/**
+ * One flag. The command line, the environment, the YAML file, the help and the docs come from it.
+ */
 export interface FlagDefinition {
   /** As typed, without dashes. The environment variable is `ETCD_` + upper case with `_`. */
   readonly name: string
@@ -77,7 +79,9 @@ export interface FlagDefinition {
   readonly help: string
   /** Shown by `--help` in place of `default`, where the default is worked out later. */
   readonly shown?: string
-  /** Path of keys in the YAML file; the flag's own name when absent; `false` = not settable there. */
+  /**
+   * Path of keys in the YAML file; the flag's own name when absent; `false` = not settable there.
+   */
   readonly yaml?: readonly [string, ...string[]] | false
   /** In the YAML file a `set` is a list rather than a comma-separated text. */
   readonly yamlList?: true

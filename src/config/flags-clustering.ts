@@ -14,7 +14,9 @@ export const clusteringFlags = [
     kind: 'text',
     default: 'default=http://localhost:2380',
     group: 'clustering',
-    help: 'All members at bootstrap: name=URL, separated by commas; a name may come more than once.',
+    help:
+      'All members at bootstrap: name=URL, separated by commas; a name may come more ' +
+      'than once.',
   },
   {
     name: 'initial-cluster-state',
@@ -22,7 +24,9 @@ export const clusteringFlags = [
     choices: ['new', 'existing'],
     default: 'new',
     group: 'clustering',
-    help: "Whether the cluster is started now ('new') or this member joins it ('existing').\nIt matters at the first start only.",
+    help:
+      "Whether the cluster is started now ('new') or this member joins it " +
+      "('existing').\nIt matters at the first start only.",
   },
   {
     name: 'initial-cluster-token',
@@ -36,7 +40,9 @@ export const clusteringFlags = [
     kind: 'urls',
     default: 'http://localhost:2379',
     group: 'clustering',
-    help: 'URLs of this member that clients connect to.\nTo be set whenever --listen-client-urls is.',
+    help:
+      'URLs of this member that clients connect to.\nTo be set whenever ' +
+      '--listen-client-urls is.',
   },
   {
     name: 'discovery',
@@ -217,7 +223,9 @@ export const clusteringFlags = [
     kind: 'text',
     default: 'periodic',
     group: 'clustering',
-    help: "What --auto-compaction-retention counts: 'periodic' a time (hours, unless it has a unit),\n'revision' a number of revisions.",
+    help:
+      "What --auto-compaction-retention counts: 'periodic' a time (hours, unless it has " +
+      "a unit),\n'revision' a number of revisions.",
   },
   {
     name: 'max-learners',

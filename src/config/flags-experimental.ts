@@ -1,6 +1,9 @@
 import type { FlagDefinition } from './flag.js'
 
-/** Flags that carry the prefix of etcd 3.4 to 3.6; the newer name, where there is one, means the same. */
+/**
+ * Flags that carry the prefix of etcd 3.4 to 3.6; the newer name, where there is one, means the
+ * same.
+ */
 export const experimentalFlags = [
   {
     name: 'experimental-initial-corrupt-check',

@@ -44,7 +44,7 @@ export const legacyFlags = [
     kind: 'unsigned',
     default: '0',
     group: 'proxy',
-    help: 'Milliseconds that a read may take (0: any time).',
+    help: 'Milliseconds that a read may take (0: no limit).',
   },
   {
     name: 'force-new-cluster',

@@ -118,7 +118,9 @@ export const memberFlags = [
     default: '',
     shown: 'map',
     group: 'member',
-    help: 'Free list of a bbolt file (array or map). Accepted without effect: the store is LevelDB.',
+    help:
+      'Free list of a bbolt file (array or map). Accepted without effect: the store is ' +
+      'LevelDB.',
   },
   {
     name: 'backend-batch-interval',

@@ -117,7 +117,9 @@ export const operationFlags = [
     yamlList: true,
     default: 'default',
     group: 'logging',
-    help: "Where the log goes: 'default' or 'stderr', 'stdout', or file paths, separated by commas.",
+    help:
+      "Where the log goes: 'default' or 'stderr', 'stdout', or file paths, separated by " +
+      'commas.',
   },
   {
     name: 'log-level',

@@ -1,6 +1,6 @@
 /**
- * Values as Go's `strconv`, `flag` and `time` packages read and print them. Operators and tools know
- * these forms and texts from etcd, so they are kept to the letter.
+ * Values as Go's `strconv`, `flag` and `time` packages read and print them. Operators and tools
+ * know these forms and texts from etcd, so they are kept to the letter.
  */
 
 /** A value that was read, or why it could not be (Go's words, without a prefix). */

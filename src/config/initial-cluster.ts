@@ -52,8 +52,9 @@ export function createInitialCluster(text: string): InitialCluster {
 }
 
 /**
- * Finds the IP address and port of a `host:port`. Rejects when it cannot; how long it tries before is
- * its own affair. It is asked only about names that are neither IP addresses nor `localhost`.
+ * Finds the IP address and port of a `host:port`. Rejects when it cannot; how long it tries
+ * before is its own affair. It is asked only about names that are neither IP addresses nor
+ * `localhost`.
  */
 export type ResolveHost = (hostAndPort: string) => Promise<string>
 
@@ -109,13 +110,19 @@ async function advertiseMismatch(
   const unadvertised = [...new Set(listed)].filter((text) => !advertised.includes(text))
   if (unadvertised.length > 0) {
     const missing = unadvertised.map((text) => `${name}=${text}`).join(',')
-    return `--initial-cluster has ${missing} but missing from --initial-advertise-peer-urls=${shown} (${difference})`
+    return (
+      `--initial-cluster has ${missing} but missing from --initial-advertise-peer-urls=${shown} ` +
+      `(${difference})`
+    )
   }
   // etcd shows what the flag should have been, made from the advertised URLs, as its present value.
   const expected = formatUrlsByName(new Map([[name, initialAdvertisePeerUrls]]))
   const unlisted = [...new Set(advertised)].filter((text) => !listed.includes(text))
   if (unlisted.length > 0) {
-    return `--initial-advertise-peer-urls has ${unlisted.join(',')} but missing from --initial-cluster=${expected}`
+    return (
+      `--initial-advertise-peer-urls has ${unlisted.join(',')} but missing from ` +
+      `--initial-cluster=${expected}`
+    )
   }
   return `failed to resolve ${shown} to match --initial-cluster=${expected} (${difference})`
 }

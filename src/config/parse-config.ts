@@ -196,7 +196,8 @@ function parseFile(
       return { kind: 'refuse', notices: [], stderr: read.stderr, exitCode: read.exitCode }
     case 'applied': {
       const message =
-        'loaded server configuration, other configuration command line flags and environment variables will be ignored if provided'
+        'loaded server configuration, other configuration command line flags and ' +
+        'environment variables will be ignored if provided'
       const loaded = [notice('info', message, { path })]
       return conclude({ settings, detectHost, first: [], running, loaded })
     }
@@ -206,8 +207,9 @@ function parseFile(
 /**
  * Reads the configuration of a server: command line, then environment, or instead of both a YAML
  * file. Nothing is logged or printed here; the outcome says what to do, in etcd's order and words.
- * `argv` is without the program's name; subcommands are the caller's affair. `detectHost` is asked for
- * the address to advertise when the listeners are open to every network (default-host.ts).
+ * `argv` is without the program's name; subcommands are the caller's affair. `detectHost` is
+ * asked for the address to advertise when the listeners are open to every network
+ * (default-host.ts).
  */
 export function parseServerConfig(
   argv: readonly string[],

@@ -1,8 +1,14 @@
 import type { ServerUrl } from './server-url.js'
 
-/** The members that bootstrap the cluster, from `--initial-cluster`. It matters at the first start only. */
+/**
+ * The members that bootstrap the cluster, from `--initial-cluster`. It matters at the first start
+ * only.
+ */
 export interface InitialCluster {
-  /** The text in force: the flag's, or made from name and advertised URLs when only these are given. */
+  /**
+   * The text in force: the flag's, or made from name and advertised URLs when only these are
+   * given.
+   */
   readonly text: string
   /** URLs of each name, sorted, duplicates kept; empty while `problem` is set. */
   readonly members: ReadonlyMap<string, readonly ServerUrl[]>
@@ -80,7 +86,10 @@ export interface ServerConfig {
   readonly listenPeerUrls: readonly ServerUrl[]
   /** Where to listen for clients. Default http://localhost:2379. */
   readonly listenClientUrls: readonly ServerUrl[]
-  /** Where to listen for HTTP only; when not empty, listenClientUrls serve gRPC only. Default empty. */
+  /**
+   * Where to listen for HTTP only; when not empty, listenClientUrls serve gRPC only. Default
+   * empty.
+   */
   readonly listenClientHttpUrls: readonly ServerUrl[]
   /** Where to serve metrics and health besides. Default empty. */
   readonly listenMetricsUrls: readonly ServerUrl[]

@@ -6,7 +6,9 @@ export interface ServerUrl {
   /** Canonical text: lower-case scheme, the rest as given. Two URLs are equal when this is. */
   readonly text: string
   readonly scheme: 'http' | 'https' | 'unix' | 'unixs'
-  /** `host:port` as given, IPv6 in brackets. For a socket: the first part of its path, may be ''. */
+  /**
+   * `host:port` as given, IPv6 in brackets. For a socket: the first part of its path, may be ''.
+   */
   readonly host: string
   /** Path of a unix socket after `host`; '' for http and https. */
   readonly path: string
@@ -153,7 +155,9 @@ export function isSocket(url: ServerUrl): boolean {
   return url.scheme === 'unix' || url.scheme === 'unixs'
 }
 
-/** Why these URLs cannot be listened on, or `undefined`: a name other than localhost is no address. */
+/**
+ * Why these URLs cannot be listened on, or `undefined`: a name other than localhost is no address.
+ */
 export function bindProblem(urls: readonly ServerUrl[]): string | undefined {
   for (const url of urls) {
     if (isSocket(url)) continue

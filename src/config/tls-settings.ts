@@ -56,7 +56,10 @@ function pairProblem(tls: TlsConfig): string | undefined {
     return `KeyFile and CertFile must both be present[key: ${keyFile}, cert: ${certFile}]`
   }
   if ((clientCertFile === '') !== (clientKeyFile === '')) {
-    return `ClientKeyFile and ClientCertFile must both be present or both absent: key: ${clientKeyFile}, cert: ${clientCertFile}]`
+    return (
+      'ClientKeyFile and ClientCertFile must both be present or both absent: key: ' +
+      `${clientKeyFile}, cert: ${clientCertFile}]`
+    )
   }
   return undefined
 }
@@ -64,7 +67,10 @@ function pairProblem(tls: TlsConfig): string | undefined {
 function allowedProblem(tls: TlsConfig): string | undefined {
   const { allowedCommonNames, allowedHostnames } = tls
   if (allowedCommonNames.length === 0 || allowedHostnames.length === 0) return undefined
-  return `AllowedCNs and AllowedHostnames are mutually exclusive (cns=${goQuoteList(allowedCommonNames)}, hostnames=${goQuoteList(allowedHostnames)})`
+  return (
+    `AllowedCNs and AllowedHostnames are mutually exclusive ` +
+    `(cns=${goQuoteList(allowedCommonNames)}, hostnames=${goQuoteList(allowedHostnames)})`
+  )
 }
 
 /** The first suite that has no meaning, as etcd words it. */
@@ -83,7 +89,10 @@ export function peerTlsProblem(settings: Settings): string | undefined {
   if (tls.isAuto && settings.get('self-signed-cert-validity') === 0) return VALIDITY_PROBLEM
   const secure = settings.get('listen-peer-urls').find(isSecure)
   if (secure !== undefined && !hasFile(tls) && !tls.isAuto) {
-    return `cannot listen on TLS for ${secure.host}${secure.path}: KeyFile and CertFile are not presented`
+    return (
+      `cannot listen on TLS for ${secure.host}${secure.path}: KeyFile and CertFile are ` +
+      'not presented'
+    )
   }
   return pairProblem(tls) ?? (hasFile(tls) || tls.isAuto ? allowedProblem(tls) : undefined)
 }
@@ -97,11 +106,17 @@ export function clientTlsProblem(settings: Settings): string | undefined {
   const http = settings.get('listen-client-http-urls')
   const shared = http.find((url) => client.some((other) => other.text === url.text))
   if (shared !== undefined) {
-    return `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${shared.text}`
+    return (
+      'cannot bind both --listen-client-urls and --listen-client-http-urls on the same ' +
+      `url ${shared.text}`
+    )
   }
   const secure = [...client, ...http].find(isSecure)
   if (secure !== undefined && isBare) {
-    return `TLS key/cert (--cert-file, --key-file) must be provided for client url ${secure.text} with HTTPS scheme`
+    return (
+      'TLS key/cert (--cert-file, --key-file) must be provided for client url ' +
+      `${secure.text} with HTTPS scheme`
+    )
   }
   if (settings.get('listen-metrics-urls').some(isSecure) && isBare) {
     return 'client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url'
@@ -124,7 +139,9 @@ function plainUrlNotices(
       notices.push(notice('warn', text, fields))
     }
     if (names.askedForAuth) {
-      const text = `scheme is HTTP while --${names.certAuthFlag} is enabled; ignoring client cert auth for this URL`
+      const text =
+        `scheme is HTTP while --${names.certAuthFlag} is enabled; ignoring client cert ` +
+        'auth for this URL'
       notices.push(notice('warn', text, fields))
     }
   }

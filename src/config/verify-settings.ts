@@ -48,7 +48,9 @@ const renamed: Check = (settings) => {
     settings.get('experimental-warning-unary-request-duration') !== 0 &&
     settings.isGiven('warning-unary-request-duration')
   return isTwice
-    ? 'both --experimental-warning-unary-request-duration and --warning-unary-request-duration flags are set. Use only --warning-unary-request-duration'
+    ? 'both --experimental-warning-unary-request-duration and ' +
+        '--warning-unary-request-duration flags are set. Use only ' +
+        '--warning-unary-request-duration'
     : undefined
 }
 
@@ -58,7 +60,10 @@ const gates: Check = (settings) => {
     const named = given[gate]
     if (flag === undefined || named === undefined || !settings.isGiven(flag)) continue
     const both = `--${flag}=${settings.get(flag)} and --feature-gates=${gate}=${named}`
-    return `cannot specify both flags: ${both} at the same time, please just use --feature-gates=${gate}=${named}`
+    return (
+      `cannot specify both flags: ${both} at the same time, please just use ` +
+      `--feature-gates=${gate}=${named}`
+    )
   }
   return undefined
 }
@@ -161,7 +166,11 @@ const bootstrap: Check = (settings) => {
   const hasV2 = settings.get('discovery') !== '' || settings.get('discovery-proxy') !== ''
   const hasV3 = endpoints.length > 0 || v3DiscoveryTexts.some((name) => settings.get(name) !== '')
   if (hasV2 && hasV3) {
-    return 'both v2 discovery settings (discovery, discovery-proxy) and v3 discovery settings (discovery-token, discovery-endpoints, discovery-cert, discovery-key, discovery-cacert, discovery-user, discovery-password) are set'
+    return (
+      'both v2 discovery settings (discovery, discovery-proxy) and v3 discovery ' +
+      'settings (discovery-token, discovery-endpoints, discovery-cert, discovery-key, ' +
+      'discovery-cacert, discovery-user, discovery-password) are set'
+    )
   }
   if ((settings.get('discovery-token') !== '') !== endpoints.length > 0) {
     return 'both --discovery-token and --discovery-endpoints must be set'
@@ -176,7 +185,10 @@ const timing: Check = (settings) => {
   if (heartbeat === 0) return '--heartbeat-interval must be >0 (set to 0ms)'
   if (election === 0) return '--election-timeout must be >0 (set to 0ms)'
   if (5 * heartbeat > election) {
-    return `--election-timeout[${election}ms] should be at least as 5 times as --heartbeat-interval[${heartbeat}ms]`
+    return (
+      `--election-timeout[${election}ms] should be at least as 5 times as ` +
+      `--heartbeat-interval[${heartbeat}ms]`
+    )
   }
   if (election <= ELECTION_TIMEOUT_MS_MAX) return undefined
   return `--election-timeout[${election}ms] is too long, and should be set less than 50000ms`
@@ -223,8 +235,10 @@ const background: Check = (settings) => {
     isGateOn(settings.get('feature-gates'), 'LeaseCheckpoint')
   if (isPersisted && !isCheckpointed) {
     return settings.isGiven('feature-gates')
-      ? 'enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint'
-      : 'setting experimental-enable-lease-checkpoint-persist requires experimental-enable-lease-checkpoint'
+      ? 'enabling feature gate LeaseCheckpointPersist requires enabling feature gate ' +
+          'LeaseCheckpoint'
+      : 'setting experimental-enable-lease-checkpoint-persist requires ' +
+          'experimental-enable-lease-checkpoint'
   }
   for (const name of ['experimental-compact-hash-check-time', 'compact-hash-check-time'] as const) {
     const checkMs = settings.get(name)
