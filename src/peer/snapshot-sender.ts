@@ -167,7 +167,12 @@ export class SnapshotSender {
 
 function drained(request: ClientRequest): Promise<void> {
   return new Promise((resolve) => {
-    request.once('drain', resolve)
-    request.once('close', resolve)
+    const settle = (): void => {
+      request.off('drain', settle)
+      request.off('close', settle)
+      resolve()
+    }
+    request.on('drain', settle)
+    request.on('close', settle)
   })
 }

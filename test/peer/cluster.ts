@@ -74,6 +74,23 @@ export class MemoryEvents implements PeerEvents {
   }
 }
 
+/** Observes nothing; tests replace what they look at. */
+export const SILENT: PeerObserver = {
+  sent: () => undefined,
+  sendFailed: () => undefined,
+  received: () => undefined,
+  receiveFailed: () => undefined,
+  roundTrip: () => undefined,
+  activeChanged: () => undefined,
+  snapshotSendStarted: () => undefined,
+  snapshotSendEnded: () => undefined,
+  snapshotReceiveStarted: () => undefined,
+  snapshotReceiveEnded: () => undefined,
+  appendSent: () => undefined,
+  appendFailed: () => undefined,
+  appendReceived: () => undefined,
+}
+
 /** Quick periods, so that nothing here waits for seconds. */
 export const QUICK = {
   streamIdleMs: 300,

@@ -1,7 +1,7 @@
 /** Messages and entries to send about. */
 import { logIndex, type MemberId, memberId, term } from '../../src/base/ids.js'
 import type { Encodable as EncodableOf } from '../../src/wire/codec.js'
-import { Entry, Message } from '../../src/wire/raftpb.js'
+import { Entry, Message, Snapshot, SnapshotMetadata } from '../../src/wire/raftpb.js'
 
 export { Entry, Message }
 export type Encodable = EncodableOf<typeof Message>
@@ -40,6 +40,21 @@ export function append(init: AppendInit): Message {
     index: logIndex(init.index),
     entries: init.entries,
     commit: logIndex(init.commit ?? 0),
+  })
+}
+
+export function snapshotMessage(
+  init: Readonly<{ from: number; to: number; index: number }>,
+): Message {
+  return Message.create({
+    type: 'MsgSnap',
+    from: id(init.from),
+    to: id(init.to),
+    term: term(1),
+    snapshot: Snapshot.create({
+      data: utf8('{}'),
+      metadata: SnapshotMetadata.create({ index: logIndex(init.index), term: term(1) }),
+    }),
   })
 }
 
