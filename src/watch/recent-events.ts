@@ -1,4 +1,4 @@
-import { CATCH_UP_BYTES_MAX, REVISIONS_PER_RESPONSE_MAX } from './limits.js'
+import { CATCH_UP_BYTES_MAX } from './limits.js'
 import type { SharedEvent } from './shared-event.js'
 
 /** Dropped places at the front are given back once there are so many. */
@@ -16,10 +16,15 @@ interface Transaction {
  * Holds at most what fits in one response: what is older is dropped and read from the store.
  */
 export class RecentEvents {
+  readonly #revisionsMax: number
   #transactions: Transaction[] = []
   #first = 0
   #bytes = 0
   #coversFrom = Number.POSITIVE_INFINITY
+
+  constructor(revisionsMax: number) {
+    this.#revisionsMax = revisionsMax
+  }
 
   /** Every transaction from this revision on is here; Infinity while nothing is kept. */
   get coversFrom(): number {
@@ -65,7 +70,7 @@ export class RecentEvents {
 
   #isTooMuch(): boolean {
     const count = this.#transactions.length - this.#first
-    if (count > REVISIONS_PER_RESPONSE_MAX) return true
+    if (count > this.#revisionsMax) return true
     return this.#bytes > CATCH_UP_BYTES_MAX && count > 0
   }
 

@@ -34,6 +34,8 @@ export interface WatchHubOptions extends ResponseOrigin {
   readonly streamBytesMax?: number
   /** Default STREAM_RESPONSES_MAX. */
   readonly streamResponsesMax?: number
+  /** Default REVISIONS_PER_RESPONSE_MAX. */
+  readonly revisionsPerResponseMax?: number
   /** Called when `syncSome` has got something to do at once; must not call it from inside. */
   readonly onWork?: () => void
 }
@@ -59,7 +61,8 @@ export class WatchHub {
   /** Watchers that are behind and whose clients read, those served longest ago in front. */
   readonly #behind = new Set<Watcher>()
   readonly #blocked = new Set<WatchStream>()
-  readonly #recent = new RecentEvents()
+  readonly #recent: RecentEvents
+  readonly #revisionsMax: number
   /** The newest revision that `notify` was called with. */
   #revision: number
   #watcherCount = 0
@@ -90,6 +93,8 @@ export class WatchHub {
     const encoder = new ResponseEncoder(options)
     this.#history = history
     this.#revision = history.currentRevision
+    this.#revisionsMax = options.revisionsPerResponseMax ?? REVISIONS_PER_RESPONSE_MAX
+    this.#recent = new RecentEvents(this.#revisionsMax)
     this.#onWork = options.onWork ?? (() => {})
     this.#delivery = new EventDelivery({
       encoder,
@@ -385,7 +390,7 @@ export class WatchHub {
       {
         from,
         to: this.#history.currentRevision,
-        revisionsMax: REVISIONS_PER_RESPONSE_MAX,
+        revisionsMax: this.#revisionsMax,
         bytesMax: CATCH_UP_BYTES_MAX,
       },
       (outcome) => {

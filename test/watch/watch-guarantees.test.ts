@@ -76,6 +76,7 @@ function play(commands: readonly Command[]): void {
     streamBytesMax: 300,
     streamResponsesMax: 6,
     fragmentBytes: 200,
+    revisionsPerResponseMax: 4,
     progressIntervalMs: 100,
   })
   const clients = Array.from({ length: CLIENTS }, () => new TestClient(hub, { limit: 400 }))
