@@ -48,6 +48,8 @@ export interface BackendOptions {
 interface Flush {
   readonly sync: boolean
   readonly done: Completion | undefined
+  /** Called when the batch is closed: later changes are not in it. */
+  readonly onCut?: (() => void) | undefined
 }
 
 /** What one batch carries beside rows: the last change of each key of the small buckets; undefined = deleted. */
@@ -323,8 +325,8 @@ export class Backend implements RowStore {
    * Writes everything up to now. With `sync` it is on disk when `done` comes, else it survives the end of the process.
    * While a batch is being written, calls are gathered into the next one.
    */
-  flush(sync: boolean, done?: Completion): void {
-    this.#waiting.push({ sync, done })
+  flush(sync: boolean, done?: Completion, onCut?: () => void): void {
+    this.#waiting.push({ sync, done, onCut })
     if (!this.#isWriting) this.#write()
   }
 
@@ -342,19 +344,27 @@ export class Backend implements RowStore {
     })
   }
 
-  /** Everything, frozen as of the last entry applied now, to be streamed to another member. */
+  /**
+   * Everything, frozen as of one log entry, to be streamed to another member. `onCut` is called at that entry, now
+   * or when the batch under way is written: what else belongs to the snapshot is taken then.
+   */
   openSnapshot(
     done: (failure: Error | undefined, snapshot: StoreSnapshot | undefined) => void,
+    onCut?: () => void,
   ): void {
-    this.flush(false, (failure) => {
-      if (failure !== undefined) {
-        done(failure, undefined)
-        return
-      }
-      // No other batch begins before this returns, so the engine is exactly at the index written last.
-      const body = createSnapshotBody(this.#engine)
-      done(undefined, { index: this.#writtenIndex, body })
-    })
+    this.flush(
+      false,
+      (failure) => {
+        if (failure !== undefined) {
+          done(failure, undefined)
+          return
+        }
+        // No other batch begins before this returns, so the engine is exactly at the index written last.
+        const body = createSnapshotBody(this.#engine)
+        done(undefined, { index: this.#writtenIndex, body })
+      },
+      onCut,
+    )
   }
 
   /** etcd's Hash over all buckets (facts: v3-api.md 6.2). */
@@ -427,6 +437,7 @@ export class Backend implements RowStore {
     const flushes = this.#waiting
     this.#waiting = []
     const sync = flushes.some((flush) => flush.sync)
+    for (const flush of flushes) flush.onCut?.()
     if (!this.isDirty && !(sync && this.#hasUnsynced)) {
       this.#options.defer(() => {
         for (const flush of flushes) flush.done?.(undefined)
