@@ -243,8 +243,7 @@ export class Lessor {
    */
   promote(extendMs: number, nowMs: number): void {
     this.#isPrimary = true
-    const leases = this.#leases.values()
-    for (const lease of leases) {
+    for (const lease of this.#leases.values()) {
       lease.expiryMs = nowMs + extendMs + timeLeftAtLeast(lease) * 1_000
       lease.isCheckpointUnderWay = false
     }
@@ -346,9 +345,11 @@ export class Lessor {
   }
 
   #unhook(lease: Lease, key: string): void {
-    invariant(lease.keys !== undefined && lease.keys.has(key), 'an attached key is on its lease')
-    if (lease.keys.size === 1) lease.keys = undefined
-    else lease.keys.delete(key)
+    const { keys } = lease
+    invariant(keys !== undefined, 'a lease that a key hangs on has keys')
+    invariant(keys.has(key), 'an attached key is among the keys of its lease')
+    if (keys.size === 1) lease.keys = undefined
+    else keys.delete(key)
   }
 
   /** The heap is touched only when it would look too late: it finds out by itself that an expiry moved away. */
