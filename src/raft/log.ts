@@ -55,11 +55,6 @@ export class RaftLog {
     return this.#committed
   }
 
-  /** Highest index handed out for applying. */
-  get applying(): LogIndex {
-    return this.#applying
-  }
-
   /** Highest index that the state machine has acknowledged. */
   get applied(): LogIndex {
     return this.#applied

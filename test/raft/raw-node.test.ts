@@ -270,3 +270,131 @@ describe('status', () => {
     expect(progress.get(ONE)).toMatchObject({ state: 'replicate', match: 2, next: 3 })
   })
 })
+
+describe('a leader of three', () => {
+  /** Leads nodes 2 and 3, who answer only what a test makes them answer. */
+  function leaderOfThree(more: Partial<RaftConfig> = {}): {
+    core: RawNode
+    storage: MemoryStorage
+  } {
+    const storage = storageWith([ONE, TWO, THREE])
+    const core = new RawNode(configOf(storage, more))
+    core.campaign()
+    run(core, storage)
+    core.step(createMessage({ type: 'MsgVoteResp', from: TWO, to: ONE, term: term(1) }))
+    run(core, storage)
+    return { core, storage }
+  }
+  const answer = (core: RawNode, from: MemberId, index: number): void => {
+    const fields = { from, to: ONE, term: term(1), index: logIndex(index) }
+    expect(core.step(createMessage({ type: 'MsgAppResp', ...fields }))).toBe('ok')
+  }
+  const remove = (nodeId: MemberId) =>
+    ({ id: 0n, type: 'ConfChangeRemoveNode', nodeId, context: bytes('') }) as const
+
+  test('sends no snapshot to who was not heard from, nor one that is not there yet', () => {
+    class SlowStorage extends MemoryStorage {
+      override snapshot(): ReturnType<MemoryStorage['snapshot']> {
+        return this.lastIndex() < 3 ? super.snapshot() : 'snapshot-temporarily-unavailable'
+      }
+    }
+    const storage = new SlowStorage()
+    const made = storageWith([ONE, TWO, THREE]).snapshot()
+    if (typeof made === 'string') throw new Error(made)
+    storage.applySnapshot(made)
+    const core = new RawNode(configOf(storage))
+    core.campaign()
+    run(core, storage)
+    core.step(createMessage({ type: 'MsgVoteResp', from: TWO, to: ONE, term: term(1) }))
+    core.propose([bytes('a')])
+    run(core, storage)
+    answer(core, TWO, 3)
+    run(core, storage)
+    storage.compact(logIndex(3))
+    const rejection = { from: THREE, to: ONE, term: term(1), index: logIndex(1), reject: true }
+    core.step(createMessage({ type: 'MsgAppResp', ...rejection }))
+    core.reportUnreachable(THREE)
+    core.step(createMessage({ type: 'MsgHeartbeatResp', from: THREE, to: ONE, term: term(1) }))
+    const sent = core.hasReady() ? core.ready().messages.map(({ type }) => type) : []
+    expect(sent).not.toContain('MsgSnap')
+    expect(core.status().progress.get(THREE)?.state).toBe('probe')
+  })
+
+  test('commits what fewer voters suffice for, as soon as it applies that', () => {
+    const { core, storage } = leaderOfThree()
+    answer(core, TWO, 2)
+    run(core, storage)
+    core.propose([bytes('a')])
+    run(core, storage)
+    expect(core.basicStatus().hardState.commit).toBe(2)
+    core.applyConfChange(remove(THREE))
+    core.applyConfChange(remove(TWO))
+    expect(core.basicStatus().hardState.commit).toBe(3)
+  })
+
+  test('gives up handing over to somebody who is removed', () => {
+    const { core, storage } = leaderOfThree()
+    answer(core, TWO, 2)
+    run(core, storage)
+    core.transferLeader(THREE)
+    expect(core.basicStatus().leadTransferee).toBe(THREE)
+    core.applyConfChange(remove(THREE))
+    expect(core.basicStatus().leadTransferee).toBe(0n)
+  })
+
+  test('a read that waits already is not taken twice, and stale confirmations do nothing', () => {
+    const { core, storage } = leaderOfThree()
+    answer(core, TWO, 2)
+    run(core, storage)
+    core.readIndex(bytes('x'))
+    core.readIndex(bytes('x'))
+    const confirmation = createMessage({
+      type: 'MsgHeartbeatResp',
+      from: TWO,
+      to: ONE,
+      term: term(1),
+      context: bytes('x'),
+    })
+    core.step(confirmation)
+    core.step(confirmation)
+    expect(core.ready().readStates).toEqual([{ index: 2, context: bytes('x') }])
+  })
+
+  test('entries of an unknown type are appended as they are', () => {
+    const { core, storage } = leaderOfThree()
+    const data = bytes('?')
+    const entries = [{ type: 'UNKNOWN', term: term(0), index: logIndex(0), data }] as const
+    core.step(createMessage({ type: 'MsgProp', from: TWO, to: ONE, entries }))
+    run(core, storage)
+    expect(storage.term(logIndex(3))).toBe(1)
+  })
+})
+
+test('a candidate that gets the snapshot of a leader of its term follows it', () => {
+  const core = new RawNode(configOf(storageWith([ONE, TWO])))
+  core.campaign()
+  const metadata = {
+    index: logIndex(9),
+    term: term(1),
+    confState: {
+      voters: [ONE, TWO],
+      learners: [],
+      votersOutgoing: [],
+      learnersNext: [],
+      autoLeave: false,
+    },
+  }
+  const snapshot = { data: bytes('state'), metadata }
+  core.step(createMessage({ type: 'MsgSnap', from: TWO, to: ONE, term: term(1), snapshot }))
+  expect(core.basicStatus().softState).toEqual({ lead: TWO, role: 'follower' })
+  expect(core.ready().snapshot).toEqual(snapshot)
+})
+
+test('a snapshot for others is not installed', () => {
+  const core = new RawNode(configOf(storageWith([ONE, TWO])))
+  const taken = storageWith([TWO]).snapshot()
+  if (typeof taken === 'string') throw new Error(taken)
+  const snapshot = { ...taken, metadata: { ...taken.metadata, index: logIndex(9) } }
+  core.step(createMessage({ type: 'MsgSnap', from: TWO, to: ONE, term: term(1), snapshot }))
+  expect(core.ready().snapshot).toBeUndefined()
+})

@@ -46,3 +46,14 @@ test('adding to a full window is a programmer error', () => {
   inflights.add(logIndex(1), 1)
   expect(() => inflights.add(logIndex(2), 1)).toThrow('cannot add into a Full inflights')
 })
+
+test('the ring grows in order, wherever its oldest message lies', () => {
+  const inflights = new Inflights({ countMax: 100, bytesMax: Number.POSITIVE_INFINITY })
+  for (let index = 1; index <= 8; index++) inflights.add(logIndex(index), 1)
+  inflights.freeUpTo(logIndex(5))
+  for (let index = 9; index <= 40; index++) inflights.add(logIndex(index), 1)
+  for (let index = 6; index <= 40; index++) {
+    inflights.freeUpTo(logIndex(index))
+    expect(inflights.count).toBe(40 - index)
+  }
+})
