@@ -110,6 +110,7 @@ export class MvccStore {
    */
   finishRestore(): void {
     const state = this.#state
+    state.index.endRestore()
     const finished = state.rows.getMeta(compactionMeta.finished)
     const scheduled = state.rows.getMeta(compactionMeta.scheduled)
     if (finished !== undefined) {
