@@ -51,7 +51,10 @@ export function refusalOf(
 export function unary<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
+  codecs: {
+    readonly request: Codec<Request, unknown>
+    readonly response: Codec<unknown, Response>
+  },
   handle: (request: Request, call: UnaryCall<Response>, bytes: Uint8Array) => void,
   learnerRule: LearnerRule = 'refused-on-learner',
 ): RpcMethod {
@@ -77,7 +80,10 @@ const deaf: RequestListener<unknown> = {
 export function bidiStream<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
+  codecs: {
+    readonly request: Codec<Request, unknown>
+    readonly response: Codec<unknown, Response>
+  },
   handle: (call: StreamCall<Response>) => RequestListener<Request>,
 ): RpcMethod {
   const method: ClientStreamMethod<Request, Response> = {
@@ -99,7 +105,10 @@ export function bidiStream<Request, Response>(
 export function serverStream<Request, Response>(
   context: ServiceContext,
   path: string,
-  codecs: { readonly request: Codec<Request, unknown>; readonly response: Codec<unknown, Response> },
+  codecs: {
+    readonly request: Codec<Request, unknown>
+    readonly response: Codec<unknown, Response>
+  },
   handle: (request: Request, call: StreamCall<Response>) => void,
 ): RpcMethod {
   return {

@@ -9,8 +9,9 @@ import {
 import type { Membership } from '../membership/membership.js'
 
 /**
- * The cluster version that the leader should propose, or undefined when it is right or cannot be decided now.
- * `others` are the server versions of the other members; undefined for those that did not answer.
+ * The cluster version that the leader should propose, or undefined when it is right or cannot be
+ * decided now. `others` are the server versions of the other members; undefined for those that did
+ * not answer.
  */
 export function decideVersion(
   membership: Membership,

@@ -1,7 +1,9 @@
-/** What a member is composed of beside its own logic: narrow interfaces that its real and simulated parts have. */
-import type { LogIndex, MemberId, Term } from '../base/ids.js'
-import type { SnapshotBody } from '../ports/peer-network.js'
-import type { ConfState, Entry, HardState, Snapshot } from '../wire/raftpb.js'
+/**
+ * What a member is composed of beside its own logic: narrow interfaces that its real and simulated
+ * parts have.
+ */
+import type { MemberId } from '../base/ids.js'
+import type { Entry, HardState, Snapshot } from '../wire/raftpb.js'
 
 /** Ends an operation: undefined when it succeeded. */
 export type Done = (failure: Error | undefined) => void
@@ -17,29 +19,11 @@ export interface MemberLog {
     },
     done: Done,
   ): void
-  /** Makes a snapshot durable: its file first, then its record in the log; then frees what it replaces. */
+  /**
+   * Makes a snapshot durable: its file first, then its record in the log; then frees what it
+   * replaces.
+   */
   saveSnapshot(snapshot: Snapshot, done: Done): void
-  close(done: Done): void
-}
-
-/** The durable state behind the key-value store. */
-export interface MemberBackend {
-  /** Last entry whose effect is in the backend, buffered or not. */
-  readonly consistentIndex: LogIndex
-  /** From here on the write buffer belongs to this entry. */
-  setConsistentIndex(index: LogIndex, term: Term): void
-  setConfState(confState: ConfState): void
-  /** Bytes that the store takes on disk, and those of them in use. */
-  readonly sizeBytes: number
-  readonly sizeInUseBytes: number
-  /** Writes what is buffered; with `sync` it survives a power loss when `done` comes. */
-  flush(options: { readonly sync: boolean }, done: Done): void
-  /** The whole content as of now, for another member. */
-  snapshotBody(): SnapshotBody
-  /** Rewrites the files without what is dead, in the background. */
-  defragment(done: Done): void
-  /** etcd's Hash over all buckets. */
-  hash(done: (failure: Error | undefined, hash: number) => void): void
   close(done: Done): void
 }
 

@@ -6,7 +6,10 @@ export interface MemberSettings {
   readonly electionTimeoutMs: number
   /** Applied entries between two snapshots on disk (`--snapshot-count`), at least 1. */
   readonly snapshotCount: number
-  /** Entries kept in memory behind the applied index for slow followers (`--snapshot-catchup-entries`). */
+  /**
+   * Entries kept in memory behind the applied index for slow followers
+   * (`--snapshot-catchup-entries`).
+   */
   readonly catchUpEntries: number
   /** Largest proposal, bytes (`--max-request-bytes`). */
   readonly requestBytesMax: number
@@ -14,11 +17,15 @@ export interface MemberSettings {
   readonly quotaBytes: number
   /** Refuse changes of membership that would cost the quorum (`--strict-reconfig-check`). */
   readonly strictReconfigCheck: boolean
+  /** Longest wait of a change for the backend's files, ms (`--backend-batch-interval`). */
+  readonly backendBatchIntervalMs: number
   /** Rows that one slice of a compaction frees (`--experimental-compaction-batch-limit`). */
   readonly compactionBatchLimit: number
   /** Pause between two slices, ms (`--experimental-compaction-sleep-interval`). */
   readonly compactionSleepMs: number
-  /** Applying one request longer than this is logged, ms (`--experimental-warning-apply-duration`). */
+  /**
+   * Applying one request longer than this is logged, ms (`--experimental-warning-apply-duration`).
+   */
   readonly warningApplyMs: number
   /** Write remaining lease times to the log (`--experimental-enable-lease-checkpoint`). */
   readonly leaseCheckpoints: boolean

@@ -1,3 +1,4 @@
+import type { Backend } from '../backend/backend.js'
 import type { ErrorCode } from '../base/errors.js'
 import {
   type ClusterId,
@@ -28,7 +29,6 @@ import {
   checkPromote,
   checkRemove,
 } from '../membership/reconfiguration.js'
-import type { MembershipRows } from '../membership/sinks.js'
 import type { MvccStore } from '../mvcc/mvcc-store.js'
 import type { StoreEvent } from '../mvcc/store-event.js'
 import type { Clock, Scheduler } from '../ports/clock.js'
@@ -50,15 +50,10 @@ import {
 import { AlarmRequest, type ResponseHeader } from '../wire/rpc.js'
 import { V2Request } from '../wire/v2-request.js'
 import { Compactor } from './compactor.js'
+import { encodeConfState } from './conf-state-row.js'
 import { decideVersion } from './decide-version.js'
 import { LeaseKeeper } from './lease-keeper.js'
-import type {
-  LeaderCalls,
-  LeaseAnswer,
-  MemberBackend,
-  MemberLog,
-  TimeToLiveAnswer,
-} from './member-parts.js'
+import type { LeaderCalls, LeaseAnswer, MemberLog, TimeToLiveAnswer } from './member-parts.js'
 import {
   APPLY_LAG_ENTRIES_MAX,
   type MemberSettings,
@@ -85,9 +80,7 @@ export interface MemberOptions {
   readonly hub: WatchHub
   readonly log: Log
   readonly wal: MemberLog
-  readonly backend: MemberBackend
   readonly network: PeerNetwork
-  readonly membershipRows: MembershipRows
   readonly leaderCalls: LeaderCalls
   readonly requestIds: RequestIds
   readonly clock: Clock
@@ -99,7 +92,10 @@ export interface MemberOptions {
   ) => void
   /** Keeps the body of a snapshot that is being received. */
   readonly stageSnapshot: PeerEvents['receiveSnapshot']
-  /** The disk failed or the state cannot be right: the process must end without acknowledging anything more. */
+  /**
+   * The disk failed or the state cannot be right: the process must end without acknowledging
+   * anything more.
+   */
   readonly onFatal: (message: string, cause: unknown) => void
   /** This member was removed from the cluster. */
   readonly onRemoved: () => void
@@ -120,21 +116,20 @@ const VERSION_PASS_MS = 4000
 const V2_SYNC_MS = 500
 
 /**
- * One member of the cluster: proposals and reads go in, committed entries are applied in order, and what they
- * changed goes to watchers and to whoever waits. One thread, synchronous; the world is behind ports.
+ * One member of the cluster: proposals and reads go in, committed entries are applied in order, and
+ * what they changed goes to watchers and to whoever waits. One thread, synchronous; the world is
+ * behind ports.
  */
 export class Member implements PeerEvents {
   readonly id: MemberId
   readonly clusterId: ClusterId
   readonly settings: MemberSettings
   readonly hub: WatchHub
-  readonly backend: MemberBackend
   readonly #node: RawNode
   readonly #storage: MemoryStorage
   readonly #log: Log
   readonly #wal: MemberLog
   readonly #network: PeerNetwork
-  readonly #rows: MembershipRows
   readonly #leaderCalls: LeaderCalls
   readonly #ids: RequestIds
   readonly #clock: Clock
@@ -175,14 +170,12 @@ export class Member implements PeerEvents {
     this.clusterId = options.clusterId
     this.settings = options.settings
     this.hub = options.hub
-    this.backend = options.backend
     this.#options = options
     this.#node = options.node
     this.#storage = options.storage
     this.#log = options.log
     this.#wal = options.wal
     this.#network = options.network
-    this.#rows = options.membershipRows
     this.#leaderCalls = options.leaderCalls
     this.#ids = options.requestIds
     this.#clock = options.clock
@@ -233,7 +226,7 @@ export class Member implements PeerEvents {
     this.#snapshots = new SnapshotKeeper({
       settings: options.settings,
       storage: options.storage,
-      backend: options.backend,
+      backend: () => this.#state.backend,
       wal: options.wal,
       log: options.log,
       snapshotIndex: options.snapshotIndex,
@@ -244,6 +237,10 @@ export class Member implements PeerEvents {
   }
 
   // What it is.
+
+  get backend(): Backend {
+    return this.#state.backend
+  }
 
   get store(): MvccStore {
     return this.#state.store
@@ -324,6 +321,7 @@ export class Member implements PeerEvents {
       if (id !== this.id) this.#network.addPeer(id, peerUrls)
     }
     this.#compactor.poke()
+    this.#scheduleFlush()
     this.#loop.poke()
   }
 
@@ -354,7 +352,10 @@ export class Member implements PeerEvents {
     this.#loop.poke()
   }
 
-  /** Hands leadership over where it can, then ends everything; `done` when nothing of it runs any more. */
+  /**
+   * Hands leadership over where it can, then ends everything; `done` when nothing of it runs any
+   * more.
+   */
   stop(done: () => void): void {
     if (this.#isStopped) {
       done()
@@ -378,7 +379,7 @@ export class Member implements PeerEvents {
     this.#leases.onDemoted()
     this.#loop.writeDeferred(() => {
       this.#loop.stop()
-      this.backend.flush({ sync: true }, (failure) => {
+      this.backend.flush(true, (failure) => {
         if (failure !== undefined)
           this.#log.error('failed to flush the backend', { error: failure.message })
         this.#wal.close(() => this.backend.close(() => done()))
@@ -410,7 +411,10 @@ export class Member implements PeerEvents {
     this.propose('alarm', encoded, () => undefined)
   }
 
-  /** Proposes one operation; `done` comes once, with what applying it gave or with why it was not (known to be) applied. */
+  /**
+   * Proposes one operation; `done` comes once, with what applying it gave or with why it was not
+   * (known to be) applied.
+   */
   propose(
     operation: Operation,
     encoded: Uint8Array,
@@ -444,7 +448,8 @@ export class Member implements PeerEvents {
   #refusal(): ErrorCode | undefined {
     if (this.#isStopped) return 'STOPPED'
     const isLagging = this.committedIndex > this.appliedIndex + APPLY_LAG_ENTRIES_MAX
-    if (isLagging || this.#proposals.count >= PROPOSALS_MAX) return 'TOO_MANY_REQUESTS'
+    if (isLagging || this.backend.isOverloaded || this.#proposals.count >= PROPOSALS_MAX)
+      return 'TOO_MANY_REQUESTS'
     return undefined
   }
 
@@ -745,7 +750,16 @@ export class Member implements PeerEvents {
 
   /** Runs `done` when everything below the revision is freed on disk. */
   whenCompacted(at: Revision, done: () => void): void {
-    this.#compactor.whenFinished(at, () => this.backend.flush({ sync: false }, () => done()))
+    this.#compactor.whenFinished(at, () => this.backend.flush(false, () => done()))
+  }
+
+  /** Rewrites the store's files without what is dead, while everybody goes on. */
+  defragment(done: (failure: Error | undefined) => void): void {
+    this.#log.info('starting defragmentation')
+    this.backend.defragment((failure) => {
+      this.#log.info('finished defragmentation')
+      done(failure)
+    })
   }
 
   /** Writes a snapshot of the log's state now instead of after `snapshotCount` entries. */
@@ -753,7 +767,10 @@ export class Member implements PeerEvents {
     this.#snapshots.maybeSave(this.appliedIndex, true)
   }
 
-  /** The cluster-wide name and client URLs of this member, written through the log (facts: peer-protocol.md 10.1). */
+  /**
+   * The cluster-wide name and client URLs of this member, written through the log (facts:
+   * peer-protocol.md 10.1).
+   */
   publish(attributes: string, path: string, done: (outcome: ProposalOutcome) => void): void {
     this.proposeV2(V2Request.create({ Method: 'PUT', Path: path, Val: attributes }), done)
   }
@@ -838,7 +855,7 @@ export class Member implements PeerEvents {
   }
 
   #applyV2(request: V2Request, isNew: boolean): void {
-    const sinks = { tree: this.#state.v2, rows: isNew ? this.#rows : undefined }
+    const sinks = { tree: this.#state.v2, rows: isNew ? this.#state.membershipRows : undefined }
     const result = applyV2Request(this.#state.v2, request, this.#clock.wallMs())
     if (result.kind === 'member-attributes') {
       const attributes = parseAttributes(result.attributes)
@@ -888,7 +905,10 @@ export class Member implements PeerEvents {
     }
     this.#setConfState(this.#node.applyConfChange(change), isNew)
     const applied = verdict.change
-    this.membership.apply(applied, { tree: this.#state.v2, rows: isNew ? this.#rows : undefined })
+    this.membership.apply(applied, {
+      tree: this.#state.v2,
+      rows: isNew ? this.#state.membershipRows : undefined,
+    })
     this.#followMembership(applied.kind === 'add' ? applied.member.id : applied.id, applied.kind)
     const outcome = { kind: 'applied', response: {}, revision: this.currentRevision } as const
     this.#proposals.settle(change.id as never, outcome)
@@ -933,12 +953,29 @@ export class Member implements PeerEvents {
 
   #setConfState(confState: ConfState, isNew: boolean): void {
     this.#confState = confState
-    if (isNew) this.backend.setConfState(confState)
+    if (isNew) this.backend.putMeta('confState', encodeConfState(confState))
   }
 
   #onApplied(applied: LogIndex): void {
     this.#reads.onApplied(applied)
     this.#snapshots.maybeSave(applied, false)
+    if (this.backend.isFlushDue) this.#flushBackend()
+  }
+
+  /**
+   * What the log says of commits goes first: a restart then never finds the backend ahead of it.
+   */
+  #flushBackend(): void {
+    this.#loop.writeDeferred()
+    this.backend.flush(false)
+  }
+
+  #scheduleFlush(): void {
+    this.#options.scheduler.later(this.settings.backendBatchIntervalMs, () => {
+      if (this.#isStopped) return
+      if (this.backend.isDirty) this.#flushBackend()
+      this.#scheduleFlush()
+    })
   }
 
   #onSoftState(soft: SoftState): void {
@@ -993,7 +1030,10 @@ export class Member implements PeerEvents {
     })
   }
 
-  /** Keys of the v2 tree whose time is over are removed on all members by an entry that names the time. */
+  /**
+   * Keys of the v2 tree whose time is over are removed on all members by an entry that names the
+   * time.
+   */
   #superviseV2Expiry(): void {
     if (!this.isLeader || !this.#state.v2.hasTtlKeys) return
     const nowMs = this.#clock.monotonicMs()
@@ -1005,15 +1045,34 @@ export class Member implements PeerEvents {
 
   // Snapshots between members.
 
+  /**
+   * The snapshot's metadata and membership are taken at the very entry at which the content is
+   * frozen.
+   */
   #sendSnapshot(message: RaftMessage): void {
-    const snapshot = this.#snapshots.current(this.appliedIndex)
-    const body = this.backend.snapshotBody()
-    this.#log.info('sending database snapshot', {
-      'snapshot-index': snapshot.metadata.index,
-      'remote-peer-id': message.to.toString(16),
-      'raft-applied': this.appliedIndex,
-    })
-    this.#network.sendSnapshot({ ...message, snapshot }, body)
+    const remote = message.to.toString(16)
+    let taken: Snapshot | undefined
+    this.backend.openSnapshot(
+      (failure, content) => {
+        if (content === undefined || taken === undefined) {
+          this.#log.warn('failed to open a database snapshot', { error: failure?.message })
+          this.snapshotSent(message.to, 'failure')
+          return
+        }
+        invariant(
+          content.index === taken.metadata.index,
+          'a snapshot and its content are of one entry',
+        )
+        this.#log.info('sending database snapshot', {
+          'snapshot-index': content.index,
+          'remote-peer-id': remote,
+        })
+        this.#network.sendSnapshot({ ...message, snapshot: taken }, content.body)
+      },
+      () => {
+        taken = this.#snapshots.current(this.appliedIndex)
+      },
+    )
   }
 
   #install(snapshot: Snapshot, done: () => void): void {
@@ -1047,7 +1106,7 @@ export class Member implements PeerEvents {
       if (id !== this.id) this.#network.addPeer(id, peerUrls)
     }
     this.#snapshots.onInstalled(index)
-    this.hub.onStoreReplaced(state.store)
+    this.hub.resync()
     this.#compactor.poke()
     this.#log.info('applied snapshot', { 'incoming-leader-snapshot-index': index })
   }

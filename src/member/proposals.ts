@@ -17,8 +17,8 @@ export interface Proposal {
 }
 
 /**
- * Proposals that wait to be applied, oldest first. All wait equally long, so the oldest is always the first
- * to time out and looking for late ones costs nothing while there are none.
+ * Proposals that wait to be applied, oldest first. All wait equally long, so the oldest is always
+ * the first to time out and looking for late ones costs nothing while there are none.
  */
 export class Proposals {
   readonly #waiting = new Map<RequestId, Proposal>()

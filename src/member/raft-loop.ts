@@ -45,9 +45,10 @@ interface ApplyWork {
 }
 
 /**
- * Carries out what the Raft core wants, in asynchronous-storage mode: messages to peers leave at once, in
- * parallel with the write of the same Ready; what must wait for the disk is in the write's responses and
- * cannot be sent earlier by construction. Everything that arrives while a write is under way becomes the next.
+ * Carries out what the Raft core wants, in asynchronous-storage mode: messages to peers leave at
+ * once, in parallel with the write of the same Ready; what must wait for the disk is in the write's
+ * responses and cannot be sent earlier by construction. Everything that arrives while a write is
+ * under way becomes the next.
  */
 export class RaftLoop {
   readonly #node: RawNode
@@ -179,7 +180,9 @@ export class RaftLoop {
     })
   }
 
-  /** A write ended: its consequences are handled in the same turn, unless `run` is what called it. */
+  /**
+   * A write ended: its consequences are handled in the same turn, unless `run` is what called it.
+   */
   #continue(): void {
     if (!this.#isRunning) this.run()
   }

@@ -2,7 +2,10 @@ import type { ErrorCode } from '../base/errors.js'
 import type { LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 
-/** Called once the state here is at least as new as when the read began, or with why that cannot be known. */
+/**
+ * Called once the state here is at least as new as when the read began, or with why that cannot be
+ * known.
+ */
 export type ReadDone = (failure: ErrorCode | undefined) => void
 
 interface Read {
@@ -34,8 +37,8 @@ export interface ReadsOptions {
 }
 
 /**
- * Linearizable reads by read index (thesis 6.4). One question at a time is under way to the leader; every read
- * that arrives meanwhile shares the next one.
+ * Linearizable reads by read index (thesis 6.4). One question at a time is under way to the leader;
+ * every read that arrives meanwhile shares the next one.
  */
 export class Reads {
   readonly #options: ReadsOptions

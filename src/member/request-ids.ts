@@ -4,8 +4,9 @@ const LOW_BITS = 48n
 const LOW_MASK = (1n << LOW_BITS) - 1n
 
 /**
- * Ids of proposals, unique among the members and across restarts while it matters: 2 bytes of the member id,
- * 5 bytes of unix milliseconds, 1 byte of counter, counting over the low 48 bits (facts: peer-protocol.md 8).
+ * Ids of proposals, unique among the members and across restarts while it matters: 2 bytes of the
+ * member id, 5 bytes of unix milliseconds, 1 byte of counter, counting over the low 48 bits (facts:
+ * peer-protocol.md 8).
  */
 export class RequestIds {
   readonly #prefix: bigint

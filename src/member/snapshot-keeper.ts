@@ -1,9 +1,10 @@
+import type { Backend } from '../backend/backend.js'
 import { addIndex, type LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { Log } from '../ports/log.js'
 import type { MemoryStorage } from '../raft/memory-storage.js'
 import type { ConfState, Snapshot } from '../wire/raftpb.js'
-import type { MemberBackend, MemberLog } from './member-parts.js'
+import type { MemberLog } from './member-parts.js'
 import type { MemberSettings } from './member-settings.js'
 
 /** The log in memory is cut when so many entries more than wanted are in it. */
@@ -13,7 +14,7 @@ const NOTHING = new Uint8Array(0)
 export interface SnapshotKeeperOptions {
   readonly settings: MemberSettings
   readonly storage: MemoryStorage
-  readonly backend: MemberBackend
+  readonly backend: () => Backend
   readonly wal: MemberLog
   readonly log: Log
   readonly snapshotIndex: LogIndex
@@ -24,9 +25,9 @@ export interface SnapshotKeeperOptions {
 }
 
 /**
- * Decides when the log is replaced by a snapshot: on disk every `snapshotCount` entries, in memory as soon as
- * more entries than a slow follower may need are kept. The backend is made durable before a snapshot is, so the
- * log is never cut above what the backend has (facts: disk.md 2.5).
+ * Decides when the log is replaced by a snapshot: on disk every `snapshotCount` entries, in memory
+ * as soon as more entries than a slow follower may need are kept. The backend is made durable
+ * before a snapshot is, so the log is never cut above what the backend has (facts: disk.md 2.5).
  */
 export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions
@@ -76,7 +77,7 @@ export class SnapshotKeeper {
       'local-member-snapshot-index': this.#savedIndex,
     })
     const fail = (failure: Error): void => this.#options.onFatal('failed to save snapshot', failure)
-    backend.flush({ sync: true }, (flushFailure) => {
+    backend().flush(true, (flushFailure) => {
       if (flushFailure !== undefined) {
         fail(flushFailure)
         return
