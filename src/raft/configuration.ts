@@ -71,7 +71,6 @@ function switchTo(raft: Raft, membership: Membership): ConfState {
     if (raft.config.stepDownOnRemoval) raft.becomeFollower(raft.term, NO_MEMBER)
     return state
   }
-  if (state.voters.length === 0) return state
   if (maybeCommit(raft)) {
     // Fewer voters may be needed now: then more is committed, and everybody hears of it.
     broadcastAppend(raft)

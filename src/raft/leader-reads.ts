@@ -1,6 +1,6 @@
 /** How a leader answers reads (thesis 6.4). */
 import { type LogIndex, NO_MEMBER } from '../base/ids.js'
-import { exhaustive } from '../base/invariant.js'
+import { exhaustive, invariant } from '../base/invariant.js'
 import type { RaftMessage } from './message.js'
 import { jointVoteResult } from './quorum/joint.js'
 import type { Raft } from './raft.js'
@@ -24,12 +24,7 @@ export function takeRead(raft: Raft, request: RaftMessage): void {
 /** The first commit of the term is there: takes up what waited for it. */
 export function releasePostponedReads(raft: Raft): void {
   if (raft.postponedReads.length === 0) return
-  if (!raft.hasCommittedInTerm()) {
-    raft.logger.error(
-      () => 'pending MsgReadIndex should be released only after first commit in current term',
-    )
-    return
-  }
+  invariant(raft.hasCommittedInTerm(), 'postponed reads wait for the first commit of the term')
   const requests = raft.postponedReads
   raft.postponedReads = []
   for (const request of requests) confirmRead(raft, request)

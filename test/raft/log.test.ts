@@ -123,6 +123,7 @@ describe('RaftLog', () => {
     expect(count(one * 2)).toBe(2)
     expect(count(one * 2 + 1)).toBe(2)
     expect(count(one * 3)).toBe(3)
+    expect(log.slice(logIndex(3), logIndex(6), one * 2 + 1)).toHaveLength(2)
     expect(log.slice(logIndex(3), logIndex(3), NO_LIMIT)).toEqual([])
     expect(() => log.slice(logIndex(3), logIndex(10), NO_LIMIT)).toThrow('out of bound')
   })

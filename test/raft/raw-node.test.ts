@@ -189,6 +189,15 @@ describe('proposals', () => {
     expect(core.basicStatus().applied).toBe(4)
   })
 
+  test('an acknowledgement of nothing, and a campaign of a leader, change nothing', () => {
+    const { core } = leaderOfOne()
+    const before = core.basicStatus()
+    core.step(createMessage({ type: 'MsgStorageApplyResp', from: LOCAL_APPLY_THREAD, to: ONE }))
+    core.campaign()
+    expect(core.basicStatus()).toEqual(before)
+    expect(core.hasReady()).toBe(false)
+  })
+
   test('an empty proposal is a programmer error', () => {
     const { core } = leaderOfOne()
     expect(() => core.propose([])).toThrow('a proposal has at least one entry')
