@@ -329,6 +329,22 @@ describe('a leader of three', () => {
     expect(core.status().progress.get(THREE)?.state).toBe('probe')
   })
 
+  test('sends no snapshot to who went silent since the last quorum check', () => {
+    const { core, storage } = leaderOfThree({ checkQuorum: true })
+    answer(core, THREE, 2)
+    core.propose([bytes('a'), bytes('b')])
+    run(core, storage)
+    answer(core, TWO, 4)
+    run(core, storage)
+    storage.compact(logIndex(4))
+    for (let ticks = 0; ticks < 10; ticks++) core.tick()
+    expect(core.status().progress.get(THREE)?.recentActive).toBe(false)
+    core.reportUnreachable(THREE)
+    core.propose([bytes('c')])
+    const sent = core.ready().messages.filter(({ to }) => to === THREE)
+    expect(sent.every(({ type }) => type === 'MsgHeartbeat')).toBe(true)
+  })
+
   test('commits what fewer voters suffice for, as soon as it applies that', () => {
     const { core, storage } = leaderOfThree()
     answer(core, TWO, 2)
