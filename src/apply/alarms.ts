@@ -4,7 +4,9 @@ import { AlarmMember, type AlarmRequest } from '../wire/rpc.js'
 /** The kinds that can be active. */
 export type AlarmKind = 'NOSPACE' | 'CORRUPT'
 
-/** Where active alarms are kept: bucket `alarm`, the encoded AlarmMember as key, nothing as value. */
+/**
+ * Where active alarms are kept: bucket `alarm`, the encoded AlarmMember as key, nothing as value.
+ */
 export interface AlarmRows {
   putAlarm(key: Uint8Array): void
   deleteAlarm(key: Uint8Array): void
@@ -28,7 +30,10 @@ export class Alarms {
     this.#rows = rows
   }
 
-  /** Takes over what the bucket holds, in place of what was known. Keys that are no alarm are left out. */
+  /**
+   * Takes over what the bucket holds, in place of what was known. Keys that are no alarm are left
+   * out.
+   */
   restore(keys: Iterable<Uint8Array>): void {
     this.#active.clear()
     for (const key of keys) {

@@ -1,6 +1,8 @@
 import type { PutRequest, TxnRequest } from '../wire/rpc.js'
 
-/** What etcd reckons for a put beside key and value, and for a lease; bytes (facts: v3-api.md 9). */
+/**
+ * What etcd reckons for a put beside key and value, and for a lease; bytes (facts: v3-api.md 9).
+ */
 const PUT_OVERHEAD_BYTES = 256
 export const LEASE_COST_BYTES = 64
 

@@ -56,8 +56,9 @@ const failedWith = (code: ErrorCode): Applied => ({
 })
 
 /**
- * The replicated state machine: the same entries in the same order give the same state and the same answers on
- * every member (facts: peer-protocol.md 12). `nowMs` only feeds the leader's own lease clock.
+ * The replicated state machine: the same entries in the same order give the same state and the same
+ * answers on every member (facts: peer-protocol.md 12). `nowMs` only feeds the leader's own lease
+ * clock.
  */
 export class StateMachine {
   readonly #parts: StateMachineParts

@@ -14,8 +14,9 @@ for (let at = 256; at < tables.length; at++) {
 }
 
 /**
- * CRC-32C of `bytes[start, end)`, continued from `seed`: the CRC of what came before, 0 at the beginning. Same as
- * Go's `crc32.Update(seed, Castagnoli, bytes)`. Eight bytes a step: about 1.3 µs for 300 bytes.
+ * CRC-32C of `bytes[start, end)`, continued from `seed`: the CRC of what came before, 0 at the
+ * beginning. Same as Go's `crc32.Update(seed, Castagnoli, bytes)`. Eight bytes a step: about 1.3 µs
+ * for 300 bytes.
  */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length, seed = 0): number {
   const t = tables

@@ -1,6 +1,6 @@
 /**
- * The catalogue of operating errors. Codes are stable and ours; messages are etcd's to the byte, because
- * official clients match on them (facts: v3-api.md 9). Everyone else matches `code`.
+ * The catalogue of operating errors. Codes are stable and ours; messages are etcd's to the byte,
+ * because official clients match on them (facts: v3-api.md 9). Everyone else matches `code`.
  */
 
 /** One kind of failure that an operator or client can meet. */
@@ -42,7 +42,9 @@ export const errors = {
   WATCH_CANCELED: refused('etcdserver: watch canceled', 1),
   MEMBER_EXISTS: refused('etcdserver: member ID already exist', 9),
   PEER_URL_EXISTS: refused('etcdserver: Peer URLs already exists', 9),
-  /** Sent as Unknown: etcd's own table maps it to the client-side type (facts: v3-api.md 9, note). */
+  /**
+   * Sent as Unknown: etcd's own table maps it to the client-side type (facts: v3-api.md 9, note).
+   */
   NOT_ENOUGH_STARTED_MEMBERS: refused(
     'etcdserver: re-configuration failed due to not enough started members',
     2,

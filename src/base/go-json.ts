@@ -1,6 +1,6 @@
 /**
- * JSON as Go's encoding/json writes and reads it, where equality of bytes or 64-bit numbers matter: the
- * v2 store inside snapshots, members inside log entries, `/members` between members.
+ * JSON as Go's encoding/json writes and reads it, where equality of bytes or 64-bit numbers matter:
+ * the v2 store inside snapshots, members inside log entries, `/members` between members.
  */
 import { invariant } from './invariant.js'
 
@@ -19,7 +19,10 @@ const SHORT_ESCAPES: Readonly<Record<number, string>> = {
 
 const hex4 = (code: number): string => `\\u${code.toString(16).padStart(4, '0')}`
 
-/** The escape of one UTF-16 unit, or `undefined` when Go writes it as it is. Surrogates are the caller's. */
+/**
+ * The escape of one UTF-16 unit, or `undefined` when Go writes it as it is. Surrogates are the
+ * caller's.
+ */
 function escapeOf(code: number): string | undefined {
   const short = SHORT_ESCAPES[code]
   if (short !== undefined) return short
@@ -35,9 +38,9 @@ const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdf
 const NEEDS_CARE = /[^ !#-%'-;=?-[\]-\u2027\u202a-\ud7ff\ue000-\uffff]/
 
 /**
- * A JSON string as Go writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped, other text is not. Backspace
- * and form feed get the long form, as every Go before 1.22 does. A lone surrogate stands for bytes that are
- * not UTF-8 and becomes `\ufffd`. Cost: one pass.
+ * A JSON string as Go writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped, other text is not.
+ * Backspace and form feed get the long form, as every Go before 1.22 does. A lone surrogate stands
+ * for bytes that are not UTF-8 and becomes `\ufffd`. Cost: one pass.
  */
 export function quoteGo(text: string): string {
   if (!NEEDS_CARE.test(text)) return `"${text}"`
@@ -62,8 +65,8 @@ export function quoteGo(text: string): string {
 export const quoteGoList = (texts: readonly string[]): string => `[${texts.map(quoteGo).join(',')}]`
 
 /**
- * Orders strings as Go does, by the bytes of their UTF-8. UTF-16 order differs only where one side has a
- * surrogate: those stand for code points above all others.
+ * Orders strings as Go does, by the bytes of their UTF-8. UTF-16 order differs only where one side
+ * has a surrogate: those stand for code points above all others.
  */
 export function compareGo(a: string, b: string): number {
   if (a === b) return 0
@@ -80,7 +83,10 @@ export function compareGo(a: string, b: string): number {
   return a.length < b.length ? -1 : 1
 }
 
-/** Parsed JSON. Integers are bigints, so that 64-bit ids keep all their bits; other numbers are numbers. */
+/**
+ * Parsed JSON. Integers are bigints, so that 64-bit ids keep all their bits; other numbers are
+ * numbers.
+ */
 export type ExactJson =
   | null
   | boolean
@@ -210,7 +216,10 @@ class ExactParser {
   }
 }
 
-/** Parses JSON without losing bits of integers; `undefined` when the text is not JSON or nests too deep. */
+/**
+ * Parses JSON without losing bits of integers; `undefined` when the text is not JSON or nests too
+ * deep.
+ */
 export function parseExactJson(text: string): ExactJson | undefined {
   try {
     return new ExactParser(text).document()

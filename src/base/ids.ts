@@ -1,6 +1,6 @@
 /**
- * Branded primitives. Counters are numbers (safe up to 2^53 - 1, proven at the codec); identities that
- * use all 64 bits are bigints. Arithmetic on ids happens in this file only.
+ * Branded primitives. Counters are numbers (safe up to 2^53 - 1, proven at the codec); identities
+ * that use all 64 bits are bigints. Arithmetic on ids happens in this file only.
  */
 declare const brand: unique symbol
 type Branded<T, Name extends string> = T & { readonly [brand]: Name }
@@ -15,7 +15,9 @@ export type Revision = Branded<number, 'Revision'>
 export type MemberId = Branded<bigint, 'MemberId'>
 /** Identity of a cluster: 64 bits, unsigned. */
 export type ClusterId = Branded<bigint, 'ClusterId'>
-/** Identity of a lease: a signed 64-bit number, positive when the server picks it. 0n = "no lease". */
+/**
+ * Identity of a lease: a signed 64-bit number, positive when the server picks it. 0n = "no lease".
+ */
 export type LeaseId = Branded<bigint, 'LeaseId'>
 /** Identity of a proposal: 64 bits, unsigned; unique among the members while it matters. */
 export type RequestId = Branded<bigint, 'RequestId'>

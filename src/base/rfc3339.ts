@@ -1,6 +1,6 @@
 /**
- * Times as Go writes them in JSON (time.RFC3339Nano), from and to unix nanoseconds, by arithmetic alone:
- * the pure folders have no calendar of the host's.
+ * Times as Go writes them in JSON (time.RFC3339Nano), from and to unix nanoseconds, by arithmetic
+ * alone: the pure folders have no calendar of the host's.
  */
 
 const NANOS_PER_SECOND = 1_000_000_000n

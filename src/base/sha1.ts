@@ -1,6 +1,7 @@
 /**
- * SHA-1 (FIPS 180-4) in plain ECMAScript: member and cluster ids are cut from it (facts: peer-protocol.md 8)
- * and the pure folders have no crypto. Ids only; nothing here is a matter of secrecy.
+ * SHA-1 (FIPS 180-4) in plain ECMAScript: member and cluster ids are cut from it (facts:
+ * peer-protocol.md 8) and the pure folders have no crypto. Ids only; nothing here is a matter of
+ * secrecy.
  */
 import { invariant } from './invariant.js'
 

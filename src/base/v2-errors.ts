@@ -1,4 +1,6 @@
-/** The errors of the v2 API: code, message and HTTP status as etcd has them (facts: v2-api.md 6). */
+/**
+ * The errors of the v2 API: code, message and HTTP status as etcd has them (facts: v2-api.md 6).
+ */
 import { quoteGo } from './go-json.js'
 
 interface V2ErrorDefinition {
@@ -8,7 +10,9 @@ interface V2ErrorDefinition {
 
 const define = (message: string, httpStatus = 400): V2ErrorDefinition => ({ message, httpStatus })
 
-/** Every code that etcd 2.3 to 3.5 can name, by number. Some are historic and never sent any more. */
+/**
+ * Every code that etcd 2.3 to 3.5 can name, by number. Some are historic and never sent any more.
+ */
 export const v2Errors = {
   100: define('Key not found', 404),
   101: define('Compare failed', 412),

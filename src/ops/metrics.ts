@@ -40,7 +40,10 @@ const histogram = (
   buckets: doubling(first, count),
 })
 
-/** etcd's metric families by name (facts: ops.md 1). Histograms are in seconds unless the name says otherwise. */
+/**
+ * etcd's metric families by name (facts: ops.md 1). Histograms are in seconds unless the name says
+ * otherwise.
+ */
 export const FAMILIES = {
   etcd_server_has_leader: gauge('Whether or not a leader exists. 1 is existence, 0 is not.'),
   etcd_server_is_leader: gauge('Whether or not this member is a leader. 1 if is, 0 otherwise.'),
@@ -75,7 +78,8 @@ export const FAMILIES = {
     'The total number of slow apply requests (likely overloaded from slow disk).',
   ),
   etcd_server_slow_read_indexes_total: counter(
-    "The total number of pending read indexes not in sync with leader's or timed out read index requests.",
+    "The total number of pending read indexes not in sync with leader's " +
+      'or timed out read index requests.',
   ),
   etcd_server_read_indexes_failed_total: counter('The total number of failed read indexes seen.'),
   etcd_server_quota_backend_bytes: gauge('Current backend storage quota size in bytes.'),
@@ -83,7 +87,8 @@ export const FAMILIES = {
     'The total number of successful learner promotions while this member is leader.',
   ),
   etcd_server_learner_promote_failures: counter(
-    'The total number of failed learner promotions (likely learner not ready) while this member is leader.',
+    'The total number of failed learner promotions (likely learner not ready) ' +
+      'while this member is leader.',
     ['Reason'],
   ),
   etcd_server_snapshot_apply_in_progress_total: gauge(
@@ -301,8 +306,8 @@ export const FAMILIES = {
 export type MetricName = keyof typeof FAMILIES
 
 /**
- * etcd's metrics over prom-client. What changes on a hot path is counted in plain numbers by its owner and
- * set here by `onScrape`, so that a put costs nothing for being measured.
+ * etcd's metrics over prom-client. What changes on a hot path is counted in plain numbers by its
+ * owner and set here by `onScrape`, so that a put costs nothing for being measured.
  */
 export class Metrics {
   readonly registry = new Registry()

@@ -51,7 +51,10 @@ function getOnly(
   )
 }
 
-/** `/health`, `/livez`, `/readyz` and `/metrics`: what the metrics port serves, and the client port too. */
+/**
+ * `/health`, `/livez`, `/readyz` and `/metrics`: what the metrics port serves, and the client port
+ * too.
+ */
 export function registerHealthRoutes(app: FastifyInstance, source: OpsSource): void {
   app.all('/metrics', async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await source.metricsText()),

@@ -16,7 +16,10 @@ import type {
 type Database = Level<Uint8Array, Uint8Array>
 type LevelSnapshot = ReturnType<Database['snapshot']>
 
-/** `level` has a class for browsers and one for Node; only the latter has these, and it is the one we get. */
+/**
+ * `level` has a class for browsers and one for Node; only the latter has these, and it is the one
+ * we get.
+ */
 interface NativeDatabase {
   approximateSize(start: Uint8Array, end: Uint8Array): Promise<number>
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
@@ -25,7 +28,8 @@ interface NativeDatabase {
 const OPEN_OPTIONS = {
   keyEncoding: 'view',
   valueEncoding: 'view',
-  // The size of the database has to say what was stored, as etcd's does; quotas are tested with zeros.
+  // The size of the database has to say what was stored, as etcd's does; quotas are tested with
+  // zeros.
   compression: false,
   cacheSize: 16 * 1024 * 1024,
   writeBufferSize: 8 * 1024 * 1024,
@@ -38,7 +42,10 @@ const READ_AHEAD_BYTES = 1024 * 1024
 const toError = (thrown: unknown): Error =>
   thrown instanceof Error ? thrown : new Error(String(thrown))
 
-/** Turns a promise into a completion in a turn of its own: what `done` throws ends the process, as it should. */
+/**
+ * Turns a promise into a completion in a turn of its own: what `done` throws ends the process, as
+ * it should.
+ */
 function complete<T>(promise: Promise<T>, done: CompletionWith<T>, otherwise: T): void {
   promise.then(
     (result) => setImmediate(done, undefined, result),

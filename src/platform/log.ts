@@ -34,7 +34,10 @@ function openOutput(output: string): DestinationStream & { flushSync?: () => voi
   return destination({ dest, sync: true, mkdir: true })
 }
 
-/** RFC 3339 with microseconds, as late 3.5 prints it (facts: ops.md 2). Node's wall clock has milliseconds. */
+/**
+ * RFC 3339 with microseconds, as late 3.5 prints it (facts: ops.md 2). Node's wall clock has
+ * milliseconds.
+ */
 function zapTime(): string {
   return `,"ts":"${new Date().toISOString().slice(0, -1)}000Z"`
 }

@@ -16,7 +16,10 @@ export interface SelfSignedOptions {
   readonly nowMs: number
 }
 
-/** A self-signed certificate for `--auto-tls` and `--peer-auto-tls` (facts: ops.md 5): ECDSA P-521, org etcd. */
+/**
+ * A self-signed certificate for `--auto-tls` and `--peer-auto-tls` (facts: ops.md 5): ECDSA P-521,
+ * org etcd.
+ */
 export async function selfSignedCertificate(
   options: SelfSignedOptions,
 ): Promise<{ readonly certFile: string; readonly keyFile: string }> {

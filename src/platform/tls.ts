@@ -8,7 +8,10 @@ import {
 
 export type TlsVersion = 'TLS1.2' | 'TLS1.3'
 
-/** One side's TLS set-up: which files identify us, whom we trust, whom we let in. Paths; '' = not given. */
+/**
+ * One side's TLS set-up: which files identify us, whom we trust, whom we let in. Paths; '' = not
+ * given.
+ */
 export interface TlsOptions {
   readonly certFile: string
   readonly keyFile: string
@@ -16,14 +19,19 @@ export interface TlsOptions {
   readonly clientCertFile: string
   readonly clientKeyFile: string
   readonly trustedCaFile: string
-  /** Whether a client must show a certificate signed by the trusted CA. A trusted CA alone asks for it too. */
+  /**
+   * Whether a client must show a certificate signed by the trusted CA. A trusted CA alone asks for
+   * it too.
+   */
   readonly clientCertAuth: boolean
   readonly minVersion: TlsVersion
   /** undefined = the newest. */
   readonly maxVersion: TlsVersion | undefined
   /** Go names of TLS 1.2 suites; empty = the default list. */
   readonly cipherSuites: readonly string[]
-  /** Names of the certificate we accept when dialling self-signed peers (auto TLS) are not checked. */
+  /**
+   * Names of the certificate we accept when dialling self-signed peers (auto TLS) are not checked.
+   */
   readonly skipServerVerification: boolean
 }
 
@@ -76,7 +84,10 @@ class WatchedFile {
     this.path = path
   }
 
-  /** Whether the file changed since the last call; its new content is kept. Throws when it cannot be read. */
+  /**
+   * Whether the file changed since the last call; its new content is kept. Throws when it cannot be
+   * read.
+   */
   refresh(): boolean {
     const { mtimeMs, size, ino } = statSync(this.path)
     const stamp = `${mtimeMs} ${size} ${ino}`
@@ -92,8 +103,8 @@ class WatchedFile {
 }
 
 /**
- * The certificates of one listener and of the connections dialled in its name. Certificate and key are re-read
- * when their files change, the trusted CA is read once (facts: ops.md 5).
+ * The certificates of one listener and of the connections dialled in its name. Certificate and key
+ * are re-read when their files change, the trusted CA is read once (facts: ops.md 5).
  */
 export class TlsIdentity {
   readonly options: TlsOptions
@@ -122,8 +133,8 @@ export class TlsIdentity {
   }
 
   /**
-   * What the next handshake is to use. A pair that is unreadable or does not match (a renewal half done)
-   * leaves the last good one in use.
+   * What the next handshake is to use. A pair that is unreadable or does not match (a renewal half
+   * done) leaves the last good one in use.
    */
   serverOptions(): SecureContextOptions {
     const before = this.#server

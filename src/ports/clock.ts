@@ -9,7 +9,10 @@ export interface Clock {
 
 /** Runs work later on the member's thread. */
 export interface Scheduler {
-  /** Runs `work` once, after the input that is ready now has been read: what arrives together is batched. */
+  /**
+   * Runs `work` once, after the input that is ready now has been read: what arrives together is
+   * batched.
+   */
   soon(work: () => void): void
   /** Runs `work` once, `delayMs` from now at the earliest; the result takes it back. */
   later(delayMs: number, work: () => void): () => void

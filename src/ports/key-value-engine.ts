@@ -1,8 +1,9 @@
 /**
- * The door to the ordered key-value engine under the backend: LevelDB in production, a sorted map in the
- * simulator. Types only; the contract is test/contract/key-value-engine.contract.ts.
+ * The door to the ordered key-value engine under the backend: LevelDB in production, a sorted map
+ * in the simulator. Types only; the contract is test/contract/key-value-engine.contract.ts.
  *
- * Whatever takes time ends in a completion, called once, never from inside the call that asked for it.
+ * Whatever takes time ends in a completion, called once, never from inside the call that asked for
+ * it.
  */
 
 /** Ends an operation: undefined when it succeeded. */
@@ -23,7 +24,10 @@ export interface EngineEntry {
   readonly value: Uint8Array
 }
 
-/** Changes that become visible and durable together. Handed over once; unusable after `write` or `discard`. */
+/**
+ * Changes that become visible and durable together. Handed over once; unusable after `write` or
+ * `discard`.
+ */
 export interface EngineBatch {
   /** The bytes are copied before this returns. A later change of the same key in the batch wins. */
   put(key: Uint8Array, value: Uint8Array): void
@@ -31,9 +35,9 @@ export interface EngineBatch {
   /** Changes so far. */
   readonly count: number
   /**
-   * Applies all of it atomically. With `sync` it and all earlier batches are on disk when `done` comes; without,
-   * a power loss may take the newest batches with it, never one from the middle. One write at a time per engine.
-   * A batch without changes does nothing, whatever `sync` says.
+   * Applies all of it atomically. With `sync` it and all earlier batches are on disk when `done`
+   * comes; without, a power loss may take the newest batches with it, never one from the middle.
+   * One write at a time per engine. A batch without changes does nothing, whatever `sync` says.
    */
   write(options: { readonly sync: boolean }, done: Completion): void
   discard(): void
@@ -44,7 +48,9 @@ export interface EngineSnapshot {
   close(): void
 }
 
-/** Walks a range in key order over the state at its creation. One `next` at a time. Must be closed. */
+/**
+ * Walks a range in key order over the state at its creation. One `next` at a time. Must be closed.
+ */
 export interface EngineIterator {
   /** Up to `entriesMax` further entries; fewer only near the end, none at the end. */
   next(entriesMax: number, done: CompletionWith<readonly EngineEntry[]>): void
@@ -53,9 +59,13 @@ export interface EngineIterator {
 }
 
 export interface KeyValueEngine {
-  /** The value, or undefined when the key is absent. Synchronous; the bytes are the caller's own. */
+  /**
+   * The value, or undefined when the key is absent. Synchronous; the bytes are the caller's own.
+   */
   get(key: Uint8Array): Uint8Array | undefined
-  /** Values of many keys, read off the main thread where the engine can; undefined for absent ones. */
+  /**
+   * Values of many keys, read off the main thread where the engine can; undefined for absent ones.
+   */
   getMany(
     keys: readonly Uint8Array[],
     done: CompletionWith<readonly (Uint8Array | undefined)[]>,

@@ -2,7 +2,10 @@
 
 export type LogFields = Readonly<Record<string, unknown>>
 
-/** Structured log, one line an event. Messages are constant texts (tools wait for some); details are fields. */
+/**
+ * Structured log, one line an event. Messages are constant texts (tools wait for some); details are
+ * fields.
+ */
 export interface Log {
   /** Whether debug lines are written: callers skip costly formatting when not. */
   readonly isDebugEnabled: boolean

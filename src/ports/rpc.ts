@@ -1,6 +1,6 @@
 /**
- * Where the services meet the gRPC server: a table of methods, and what a handler is given for a call.
- * Handlers know nothing of HTTP/2; the server knows nothing of etcd. Types only.
+ * Where the services meet the gRPC server: a table of methods, and what a handler is given for a
+ * call. Handlers know nothing of HTTP/2; the server knows nothing of etcd. Types only.
  */
 import type { Codec } from '../wire/codec.js'
 
@@ -21,21 +21,36 @@ export interface PeerCertificate {
 
 /** What every handler can ask about its call. Metadata is decoded on first use only. */
 export interface CallContext {
-  /** First value of a request metadata key (lower-case), or undefined. `-bin` values as latin1 of the bytes. */
+  /**
+   * First value of a request metadata key (lower-case), or undefined. `-bin` values as latin1 of
+   * the bytes.
+   */
   metadata(key: string): string | undefined
   /** `host:port` of the client, or the path of a unix socket. */
   readonly remoteAddress: string
   /** Present only on a verified client certificate. */
   readonly peerCertificate: PeerCertificate | undefined
-  /** Milliseconds of the monotonic clock at which the client stops waiting; Infinity when it did not say. */
+  /**
+   * Milliseconds of the monotonic clock at which the client stops waiting; Infinity when it did not
+   * say.
+   */
   readonly deadlineMs: number
-  /** True once the client cancelled, its deadline passed or its connection ended: a reply goes nowhere. */
+  /**
+   * True once the client cancelled, its deadline passed or its connection ended: a reply goes
+   * nowhere.
+   */
   readonly isCancelled: boolean
-  /** Runs once, when `isCancelled` becomes true before the call was finished; replaces an earlier listener. */
+  /**
+   * Runs once, when `isCancelled` becomes true before the call was finished; replaces an earlier
+   * listener.
+   */
   onCancel(listener: () => void): void
 }
 
-/** A call with one request and one response. Exactly one of `reply` and `fail` is called, at any later time. */
+/**
+ * A call with one request and one response. Exactly one of `reply` and `fail` is called, at any
+ * later time.
+ */
 export interface UnaryCall<Response> extends CallContext {
   /** Encodes and sends the response, with status 0. Ignored once cancelled. */
   reply(response: Response): void
@@ -46,18 +61,20 @@ export interface UnaryCall<Response> extends CallContext {
 /** A call with a stream of responses; also of requests when the method says so. */
 export interface StreamCall<Response> extends CallContext {
   /**
-   * Queues one response. The result is false while more than the send limit waits for the client to read:
-   * the handler should stop until `onDrain`. Ignored once cancelled or ended.
+   * Queues one response. The result is false while more than the send limit waits for the client to
+   * read: the handler should stop until `onDrain`. Ignored once cancelled or ended.
    */
   send(response: Response): boolean
   /**
-   * The same for a response that is already encoded, given in parts which together are one message, so that
-   * what many calls share is encoded once. The parts must not change afterwards.
+   * The same for a response that is already encoded, given in parts which together are one message,
+   * so that what many calls share is encoded once. The parts must not change afterwards.
    */
   sendEncoded(parts: readonly Uint8Array[]): boolean
   /** Bytes queued and not yet given to the socket. */
   readonly queuedBytes: number
-  /** Runs each time the queue has emptied after `send` returned false; replaces an earlier listener. */
+  /**
+   * Runs each time the queue has emptied after `send` returned false; replaces an earlier listener.
+   */
   onDrain(listener: () => void): void
   /** Ends the call with status 0. Responses queued before are still sent. */
   end(): void
@@ -79,8 +96,9 @@ export interface UnaryMethod<Request, Response> {
   readonly request: Codec<Request, unknown>
   readonly response: Codec<unknown, Response>
   /**
-   * `bytes` is the request as it came; like every bytes field inside `request` it is a view that lives only
-   * until the handler returns. A handler that throws answers INTERNAL, an InvariantViolation ends the process.
+   * `bytes` is the request as it came; like every bytes field inside `request` it is a view that
+   * lives only until the handler returns. A handler that throws answers INTERNAL, an
+   * InvariantViolation ends the process.
    */
   handle(request: Request, call: UnaryCall<Response>, bytes: Uint8Array): void
 }

@@ -1,10 +1,11 @@
 /**
- * Protobuf messages declared as tables, with their types inferred and their codecs compiled on first use.
+ * Protobuf messages declared as tables, with their types inferred and their codecs compiled on
+ * first use.
  *
- * Why not a package: protobufjs gives 64-bit fields as `Long` or imprecise numbers, where we need checked
- * numbers for counters and bigints for identities; its decoder is lenient where etcd's is strict; and it has
- * no notion of gogo's non-nullable fields, which are written even when zero. Equality of the bytes with
- * protobufjs over generated messages is a property test (test/wire).
+ * Why not a package: protobufjs gives 64-bit fields as `Long` or imprecise numbers, where we need
+ * checked numbers for counters and bigints for identities; its decoder is lenient where etcd's is
+ * strict; and it has no notion of gogo's non-nullable fields, which are written even when zero.
+ * Equality of the bytes with protobufjs over generated messages is a property test (test/wire).
  */
 import { exhaustive, invariant } from '../base/invariant.js'
 import { Reader, WireError } from './reader.js'
@@ -32,6 +33,8 @@ export interface Field<Value> {
   readonly names?: readonly string[]
   /** The nested message's codec; a function, so that messages may contain themselves. */
   readonly message?: () => Codec<unknown, unknown>
+  /** Fields with the same name here exclude each other: the last one in the bytes counts. */
+  readonly oneof?: string
   /** Never present; carries the type. */
   readonly value?: Value
 }
@@ -87,9 +90,20 @@ export function always<Value>(field: Field<Value>): Field<Exclude<Value, undefin
   return { ...field, presence: 'always' } as Field<Exclude<Value, undefined>>
 }
 
-/** A member of a oneof or a proto2 optional: `undefined` when absent, written when set, zero or not. */
+/**
+ * A member of a oneof or a proto2 optional: `undefined` when absent, written when set, zero or not.
+ */
 export function optional<Value>(field: Field<Value>): Field<Value | undefined> {
   return { ...field, presence: 'explicit' } as Field<Value | undefined>
+}
+
+/** Fields of which a message has at most one. Each is `undefined` when it is not the one. */
+export function oneof<Members extends Record<string, Field<unknown>>>(
+  name: string,
+  members: Members,
+): Members {
+  const named = Object.entries(members).map(([key, field]) => [key, { ...field, oneof: name }])
+  return Object.fromEntries(named) as Members
 }
 
 /** Written one by one (never packed), read packed or not. */
@@ -123,8 +137,9 @@ export type Decoded<C> = C extends Codec<infer Value, infer _Init> ? Value : nev
 export type Encodable<C> = C extends Codec<infer _Value, infer Init> ? Init : never
 
 /**
- * Lets bytes that already are an encoded message stand where such a message is to be written: what is stored
- * or shared is not decoded to be encoded again. The result can only be encoded, never read from.
+ * Lets bytes that already are an encoded message stand where such a message is to be written: what
+ * is stored or shared is not decoded to be encoded again. The result can only be encoded, never
+ * read from.
  */
 export function preEncoded<Value extends object>(encoded: Uint8Array): Value {
   return encoded as unknown as Value
@@ -191,7 +206,9 @@ class TableCodec implements Codec<unknown, Readonly<Record<string, unknown>>> {
   }
 }
 
-/** Declares a message type. Field numbers are written in ascending order whatever the order here. */
+/**
+ * Declares a message type. Field numbers are written in ascending order whatever the order here.
+ */
 export function define<F extends Fields>(name: string, fields: F): Codec<MessageOf<F>, InitOf<F>> {
   return new TableCodec(name, fields) as unknown as Codec<MessageOf<F>, InitOf<F>>
 }
@@ -240,10 +257,12 @@ function tagBytes(field: Field<unknown>): number[] {
 
 function writeValue(field: Field<unknown>, at: number, value: string): string {
   const tag = tagBytes(field)
-  const tagCode = `w.reserve(${tag.length + 10});${tag.map((byte) => `w.buffer[w.position++]=${byte};`).join('')}`
+  const stores = tag.map((byte) => `w.buffer[w.position++]=${byte};`)
+  const tagCode = `w.reserve(${tag.length + 10});${stores.join('')}`
   switch (field.scalar) {
     case 'message':
-      return `{${tagCode}if(${value} instanceof Uint8Array)w.bytes(${value});else{const s=w.open();c${at}().write(${value},w);w.close(s)}}`
+      return `{${tagCode}if(${value} instanceof Uint8Array)w.bytes(${value});
+        else{const s=w.open();c${at}().write(${value},w);w.close(s)}}`
     case 'enum':
       return `{${tagCode}w.uint32(number(names${at},${value}))}`
     case 'signedCounter':
@@ -291,7 +310,8 @@ function compileWrite(fields: Fields): WriteMessage {
       case 'explicit':
         return `{const v=${value};if(v!==undefined)${writeValue(field, at, 'v')}}`
       case 'repeated':
-        return `{const l=${value};if(l!==undefined)for(let i=0;i<l.length;i++){const v=l[i];${writeValue(field, at, 'v')}}}`
+        return `{const l=${value};if(l!==undefined)for(let i=0;i<l.length;i++)
+          {const v=l[i];${writeValue(field, at, 'v')}}}`
       case 'implicit':
         return `{const v=${value};if(${isSet(field, at, 'v')})${writeValue(field, at, 'v')}}`
       default:
@@ -325,11 +345,14 @@ function compileRead(name: string, fields: Fields): ReadMessage {
   })
   const cases = ordered.map(([, field], at) => {
     const read = readValue(field, at)
-    if (field.presence !== 'repeated') return `case ${tagOf(field)}:f${at}=${read};break;`
+    if (field.presence !== 'repeated') {
+      return `case ${tagOf(field)}:f${at}=${read};${forgetOthers(ordered, at)}break;`
+    }
     const push = `if(f${at}===NO_ITEMS)f${at}=[];`
     const single = `case ${tagOf(field)}:${push}f${at}.push(${read});break;`
     if (WIRE_TYPES[field.scalar] === 2) return single
-    const packed = `case ${field.number * 8 + 2}:{${push}const n=r.length(end)+r.position;while(r.position<n)f${at}.push(${read});break;}`
+    const packed = `case ${field.number * 8 + 2}:{${push}const n=r.length(end)+r.position;
+      while(r.position<n)f${at}.push(${read});if(r.position>n)truncated();break;}`
     return single + packed
   })
   const known = ordered.map(([, field]) => field.number).join(',')
@@ -345,10 +368,21 @@ function compileRead(name: string, fields: Fields): ReadMessage {
     ordered,
     `const known=new Set([${known}]);
     return function read(r,end){${declarations.join('')}
-    while(r.position<end){const tag=r.uint32();switch(tag){${cases.join('\n')}
+    while(r.position<end){const tag=r.tag();switch(tag){${cases.join('\n')}
     default:if(known.has(tag>>>3))wrongType(${JSON.stringify(name)},tag);r.skip(tag,end)}}
     if(r.position>end)truncated();${fill}return{${result}}}`,
   ) as ReadMessage
+}
+
+/** Code that takes back the other fields of the oneof that the field at `at` belongs to. */
+function forgetOthers(ordered: readonly [string, Field<unknown>][], at: number): string {
+  const group = ordered[at]?.[1].oneof
+  if (group === undefined) return ''
+  return ordered
+    .map(([, field], other) =>
+      field.oneof === group && other !== at ? `f${other}=undefined;` : '',
+    )
+    .join('')
 }
 
 function build(ordered: [string, Field<unknown>][], source: string): unknown {

@@ -1,4 +1,7 @@
-/** Messages of etcd's WAL and snapshot files: walpb, snappb, the WAL's metadata. Facts: disk.md 2 and 3. */
+/**
+ * Messages of etcd's WAL and snapshot files: walpb, snappb, the WAL's metadata. Facts: disk.md 2
+ * and 3.
+ */
 import type { ClusterId, LogIndex, MemberId, Term } from '../base/ids.js'
 import {
   always,

@@ -1,4 +1,7 @@
-/** mvccpb, authpb, leasepb (proto3). Facts: v3-api.md 10. The bytes of KeyValue are hashed: never change them. */
+/**
+ * mvccpb, authpb, leasepb (proto3). Facts: v3-api.md 10. The bytes of KeyValue are hashed: never
+ * change them.
+ */
 import type { LeaseId, Revision } from '../base/ids.js'
 import {
   bool,

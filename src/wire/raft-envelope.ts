@@ -1,6 +1,7 @@
 /**
- * The envelope of a normal log entry, read and written without touching the operation inside: a put's bytes go
- * from the socket into the log as they came, and its own proposer applies it without decoding it again.
+ * The envelope of a normal log entry, read and written without touching the operation inside: a
+ * put's bytes go from the socket into the log as they came, and its own proposer applies it without
+ * decoding it again.
  */
 import { type RequestId, requestId } from '../base/ids.js'
 import type { Codec } from './codec.js'
@@ -24,8 +25,8 @@ export type V3Request = {
 }[Operation]
 
 /**
- * What a normal entry asks for. `noop` is the empty entry of a new leader; `unknown` is a request of a newer
- * version, of which no operation is known here.
+ * What a normal entry asks for. `noop` is the empty entry of a new leader; `unknown` is a request
+ * of a newer version, of which no operation is known here.
  */
 export type EntryRequest =
   | { readonly kind: 'noop' }
@@ -72,20 +73,20 @@ function sealHeader(header: RequestHeader): void {
 }
 
 /**
- * The request id in an entry's payload, without decoding the operation; 0n when there is none or when the
- * payload has to be looked at as a whole (v2 requests).
+ * The request id in an entry's payload, without decoding the operation; 0n when there is none or
+ * when the payload has to be looked at as a whole (v2 requests).
  */
 export function peekRequestId(data: Uint8Array): RequestId {
   const reader = new Reader(data)
   const end = data.length
   try {
     while (reader.position < end) {
-      const tag = reader.uint32()
+      const tag = reader.tag()
       if (tag === V2_TAG) return NO_ID
       if (tag === HEADER_TAG) {
         const headerEnd = reader.length(end) + reader.position
         while (reader.position < headerEnd) {
-          const inner = reader.uint32()
+          const inner = reader.tag()
           if (inner === 8) return requestId(reader.id())
           reader.skip(inner, headerEnd)
         }
@@ -112,8 +113,8 @@ const OPERATIONS: ReadonlyMap<
 )
 
 /**
- * Decodes a normal entry as etcd does: first as InternalRaftRequest, strictly; when that fails, as a v2
- * Request (facts: peer-protocol.md 10.1). Throws WireError when it is neither.
+ * Decodes a normal entry as etcd does: first as InternalRaftRequest, strictly; when that fails, as
+ * a v2 Request (facts: peer-protocol.md 10.1). Throws WireError when it is neither.
  */
 export function openEntry(data: Uint8Array): EntryRequest {
   if (data.length === 0) return { kind: 'noop' }
@@ -141,7 +142,7 @@ function scanV3(reader: Reader, end: number): EntryRequest {
   let request: unknown
   let v2: V2Request | undefined
   while (reader.position < end) {
-    const tag = reader.uint32()
+    const tag = reader.tag()
     const known = OPERATIONS.get(tag >>> 3)
     if (known !== undefined) {
       expectNested(tag)

@@ -1,6 +1,7 @@
 /**
- * InternalRaftRequest: the payload of a normal log entry (facts: peer-protocol.md 10.1, v3-api.md 10).
- * Exactly one operation is set. An entry whose data does not parse as this message is a v2 Request.
+ * InternalRaftRequest: the payload of a normal log entry (facts: peer-protocol.md 10.1, v3-api.md
+ * 10). Exactly one operation is set. An entry whose data does not parse as this message is a v2
+ * Request.
  */
 import type { MemberId, RequestId } from '../base/ids.js'
 import {

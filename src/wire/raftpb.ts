@@ -1,4 +1,7 @@
-/** raftpb (proto2; gogo's non-nullable fields are always written). Facts: v3-api.md 10, peer-protocol.md 5. */
+/**
+ * raftpb (proto2; gogo's non-nullable fields are always written). Facts: v3-api.md 10,
+ * peer-protocol.md 5.
+ */
 import type { LogIndex, MemberId, Term } from '../base/ids.js'
 import {
   always,
@@ -91,7 +94,10 @@ export const HardState = define('raftpb.HardState', {
 })
 export type HardState = Decoded<typeof HardState>
 
-/** A snapshot is present on MsgSnap only; the empty one that etcd <= 3.5 writes elsewhere decodes as index 0. */
+/**
+ * A snapshot is present on MsgSnap only; the empty one that etcd <= 3.5 writes elsewhere decodes as
+ * index 0.
+ */
 export const Message = define('raftpb.Message', {
   type: always(enumeration(1, MESSAGE_TYPES)),
   to: always(id<MemberId>(2)),
@@ -107,7 +113,9 @@ export const Message = define('raftpb.Message', {
   context: bytes(12),
   vote: optional(id<MemberId>(13)),
 })
-/** A message between members as it crosses the wire. The core's own type adds local fields (raft/). */
+/**
+ * A message between members as it crosses the wire. The core's own type adds local fields (raft/).
+ */
 export type Message = Decoded<typeof Message>
 
 export const ConfChange = define('raftpb.ConfChange', {

@@ -5,16 +5,18 @@ export class WireError extends Error {
   override readonly name = 'WireError'
 }
 
-const utf8 = new TextDecoder()
+/** A byte order mark is text like any other: Go keeps it. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 const EMPTY = new Uint8Array(0)
 const words = new Uint32Array(2)
 const wide = new BigUint64Array(words.buffer)
 
 /**
- * A cursor over protobuf bytes. Byte fields come out as views of the input: whoever keeps one longer than
- * the input may live copies it. Strict where etcd's own decoder is (facts: peer-protocol.md 10.1): a known
- * field of the wrong wire type, an end-group without start and wire types 6 and 7 are errors, because log
- * entries of the v2 API are told from those of v3 by exactly these failures.
+ * A cursor over protobuf bytes. Byte fields come out as views of the input: whoever keeps one
+ * longer than the input may live copies it. Strict where etcd's own decoder is (facts:
+ * peer-protocol.md 10.1): a known field of the wrong wire type, an end-group without start and wire
+ * types 6 and 7 are errors, because log entries of the v2 API are told from those of v3 by exactly
+ * these failures.
  */
 export class Reader {
   bytesIn: Uint8Array
@@ -27,7 +29,20 @@ export class Reader {
     this.position = position
   }
 
-  /** Unsigned varint of which the low 32 bits count (tags, lengths, enums, uint32). */
+  /** A field's tag: its number and wire type. Numbers above 2^29 - 1 are errors. */
+  tag(): number {
+    const bytes = this.bytesIn
+    const first = bytes[this.position]
+    if (first !== undefined && first < 0x80) {
+      this.position++
+      return first
+    }
+    this.#varint()
+    if (this.#high !== 0) throw new WireError('illegal tag')
+    return this.#low
+  }
+
+  /** Unsigned varint of which the low 32 bits count (enums, uint32). */
   uint32(): number {
     const bytes = this.bytesIn
     const first = bytes[this.position]
@@ -39,7 +54,7 @@ export class Reader {
     return this.#low
   }
 
-  /** A length or tag: must fit 31 bits, so that it can be compared with positions. */
+  /** The length of what follows; what follows must end at `end` or before. */
   length(end: number): number {
     this.#varint()
     if (this.#high !== 0 || this.#low > end - this.position) throw new WireError('unexpected EOF')
@@ -131,7 +146,7 @@ export class Reader {
         if (depth >= 64) throw new WireError('groups are nested too deeply')
         for (;;) {
           if (this.position >= end) throw new WireError('unexpected EOF')
-          const inner = this.uint32()
+          const inner = this.tag()
           if ((inner & 7) === 4) break
           this.skip(inner, end, depth + 1)
         }

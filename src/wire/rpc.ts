@@ -10,6 +10,7 @@ import {
   enumeration,
   id,
   message,
+  oneof,
   optional,
   repeated,
   signedCounter,
@@ -92,18 +93,22 @@ export const DeleteRangeResponse = define('etcdserverpb.DeleteRangeResponse', {
 export type DeleteRangeResponse = Decoded<typeof DeleteRangeResponse>
 
 export const RequestOp = define('etcdserverpb.RequestOp', {
-  requestRange: message(1, () => RangeRequest),
-  requestPut: message(2, () => PutRequest),
-  requestDeleteRange: message(3, () => DeleteRangeRequest),
-  requestTxn: message(4, (): Codec<TxnRequest, TxnRequestInit> => TxnRequest),
+  ...oneof('request', {
+    requestRange: message(1, () => RangeRequest),
+    requestPut: message(2, () => PutRequest),
+    requestDeleteRange: message(3, () => DeleteRangeRequest),
+    requestTxn: message(4, (): Codec<TxnRequest, TxnRequestInit> => TxnRequest),
+  }),
 })
 export type RequestOp = Decoded<typeof RequestOp>
 
 export const ResponseOp = define('etcdserverpb.ResponseOp', {
-  responseRange: message(1, () => RangeResponse),
-  responsePut: message(2, () => PutResponse),
-  responseDeleteRange: message(3, () => DeleteRangeResponse),
-  responseTxn: message(4, (): Codec<TxnResponse, TxnResponseInit> => TxnResponse),
+  ...oneof('response', {
+    responseRange: message(1, () => RangeResponse),
+    responsePut: message(2, () => PutResponse),
+    responseDeleteRange: message(3, () => DeleteRangeResponse),
+    responseTxn: message(4, (): Codec<TxnResponse, TxnResponseInit> => TxnResponse),
+  }),
 })
 export type ResponseOp = Decoded<typeof ResponseOp>
 
@@ -111,11 +116,13 @@ export const Compare = define('etcdserverpb.Compare', {
   result: enumeration(1, COMPARE_RESULTS),
   target: enumeration(2, COMPARE_TARGETS),
   key: bytes(3),
-  version: optional(signedCounter(4)),
-  createRevision: optional(signedCounter<Revision>(5)),
-  modRevision: optional(signedCounter<Revision>(6)),
-  value: optional(bytes(7)),
-  lease: optional(signedId<LeaseId>(8)),
+  ...oneof('target_union', {
+    version: optional(signedCounter(4)),
+    createRevision: optional(signedCounter<Revision>(5)),
+    modRevision: optional(signedCounter<Revision>(6)),
+    value: optional(bytes(7)),
+    lease: optional(signedId<LeaseId>(8)),
+  }),
   rangeEnd: bytes(64),
 })
 export type Compare = Decoded<typeof Compare>
@@ -199,9 +206,11 @@ export const SnapshotResponse = define('etcdserverpb.SnapshotResponse', {
 export type SnapshotResponse = Decoded<typeof SnapshotResponse>
 
 export const WatchRequest = define('etcdserverpb.WatchRequest', {
-  createRequest: message(1, () => WatchCreateRequest),
-  cancelRequest: message(2, () => WatchCancelRequest),
-  progressRequest: message(3, () => WatchProgressRequest),
+  ...oneof('request_union', {
+    createRequest: message(1, () => WatchCreateRequest),
+    cancelRequest: message(2, () => WatchCancelRequest),
+    progressRequest: message(3, () => WatchProgressRequest),
+  }),
 })
 export type WatchRequest = Decoded<typeof WatchRequest>
 

@@ -1,4 +1,7 @@
-/** etcdserverpb.Request: a v2 operation as log entry (proto2, gogo non-nullable). Facts: v3-api.md 10. */
+/**
+ * etcdserverpb.Request: a v2 operation as log entry (proto2, gogo non-nullable). Facts: v3-api.md
+ * 10.
+ */
 import type { RequestId } from '../base/ids.js'
 import {
   always,

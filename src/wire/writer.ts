@@ -8,8 +8,8 @@ const utf8 = new TextEncoder()
 const KEPT_BYTES_MAX = 1 << 20
 
 /**
- * A growing output buffer. Messages are appended one behind the other; `take` hands the bytes out and
- * starts a new buffer, `view` lends them until the next call.
+ * A growing output buffer. Messages are appended one behind the other; `take` hands the bytes out
+ * and starts a new buffer, `view` lends them until the next call.
  */
 export class Writer {
   buffer: Uint8Array
