@@ -1,46 +1,156 @@
-import { IntervalMap } from '../mvcc/interval-map.js'
-import type { SharedEvent } from './shared-event.js'
+import { invariant } from '../base/invariant.js'
+import { groupForCatchUp } from './catch-up-group.js'
+import type { EventDelivery } from './event-delivery.js'
+import { CATCH_UP_BYTES_MAX, WATCHERS_PER_PASS_MAX } from './limits.js'
+import { SharedEvent } from './shared-event.js'
+import type { EventsOutcome, WatchHistory } from './watch-history.js'
 import type { Watcher } from './watcher.js'
+import type { WatcherPlaces } from './watcher-places.js'
 
-/** Watchers that are behind by the same and want the same: what they get is put together once. */
-export interface CatchUpGroup {
-  readonly watchers: Watcher[]
-  /** In order. */
-  readonly events: SharedEvent[]
+export interface CatchUpOptions {
+  readonly history: WatchHistory
+  readonly places: WatcherPlaces
+  readonly delivery: EventDelivery
+  /** Distinct revisions in one response. */
+  readonly revisionsMax: number
+  /** The newest revision that watchers were told of. */
+  readonly revision: () => number
+  /** Called when a read has ended and `pass` has more to do. */
+  readonly onWork: () => void
 }
 
-/** Sorts events among watchers that are behind. Each watcher is in exactly one of the groups. */
-export function groupForCatchUp(
-  watchers: readonly Watcher[],
-  events: readonly SharedEvent[],
-): Iterable<CatchUpGroup> {
-  const groups = new Map<string, CatchUpGroup>()
-  const interests = new IntervalMap<CatchUpGroup>()
-  for (const watcher of watchers) {
-    const name = groupName(watcher)
-    const group = groups.get(name)
-    if (group !== undefined) {
-      group.watchers.push(watcher)
-      continue
+/**
+ * Brings watchers that are behind to the present: from the newest events in memory when these reach back far
+ * enough, else by reading the store, one read at a time for all that are behind.
+ */
+export class CatchUp {
+  readonly #history: WatchHistory
+  readonly #places: WatcherPlaces
+  readonly #delivery: EventDelivery
+  readonly #revisionsMax: number
+  readonly #revisionNow: () => number
+  readonly #onWork: () => void
+  #isReading = false
+  /** Counts replacements of the store: what was read of the store before is thrown away. */
+  #generation = 0
+
+  constructor(options: CatchUpOptions) {
+    this.#history = options.history
+    this.#places = options.places
+    this.#delivery = options.delivery
+    this.#revisionsMax = options.revisionsMax
+    this.#revisionNow = options.revision
+    this.#onWork = options.onWork
+  }
+
+  /** A read of the store is under way. */
+  get isReading(): boolean {
+    return this.#isReading
+  }
+
+  /** Whether `pass` should be called at once. */
+  get hasWork(): boolean {
+    return this.#places.behind.size > 0 && !this.#isReading
+  }
+
+  /** Forgets the read that is under way. */
+  restart(): void {
+    this.#generation++
+    this.#isReading = false
+  }
+
+  /** Serves up to WATCHERS_PER_PASS_MAX watchers that are behind; those far behind wait for one read of the store. */
+  pass(): void {
+    const near: Watcher[] = []
+    const far: Watcher[] = []
+    const { compactedRevision } = this.#history
+    for (const watcher of this.#places.behind) {
+      if (near.length + far.length >= WATCHERS_PER_PASS_MAX) break
+      if (watcher.stream.isBlocked) this.#places.park(watcher)
+      else if (watcher.nextRevision < compactedRevision) {
+        watcher.stream.cancelCompacted(watcher, compactedRevision)
+      } else if (watcher.nextRevision >= this.#places.recent.coversFrom) near.push(watcher)
+      else if (!this.#isReading) far.push(watcher)
     }
-    const created = { watchers: [watcher], events: [] }
-    groups.set(name, created)
-    interests.add(watcher.key, watcher.end, created)
+    this.#serveFromMemory(near)
+    if (far.length > 0) this.#readFor(far)
   }
-  for (const shared of events) {
-    interests.forEachMatch(shared.event.key, (group) => {
+
+  #serveFromMemory(watchers: readonly Watcher[]): void {
+    if (watchers.length === 0) return
+    const from = lowestRevision(watchers)
+    this.#serve(watchers, this.#places.recent.since(from), this.#revisionNow() + 1)
+  }
+
+  /** One read of the store for all of them, from where the last of them stands. */
+  #readFor(watchers: readonly Watcher[]): void {
+    const generation = this.#generation
+    const from = lowestRevision(watchers)
+    this.#isReading = true
+    this.#history.eventsSince(
+      {
+        from,
+        to: this.#history.currentRevision,
+        revisionsMax: this.#revisionsMax,
+        bytesMax: CATCH_UP_BYTES_MAX,
+      },
+      (outcome) => {
+        if (generation !== this.#generation) return
+        this.#isReading = false
+        this.#onRead(watchers, from, outcome)
+        if (this.hasWork) this.#onWork()
+      },
+    )
+  }
+
+  #onRead(watchers: readonly Watcher[], from: number, outcome: EventsOutcome): void {
+    const waiting = watchers.filter((watcher) => watcher.state === 'behind')
+    if (outcome.kind === 'compacted') {
+      const { compactRevision } = outcome
+      for (const watcher of waiting) {
+        if (watcher.nextRevision > from && watcher.nextRevision >= compactRevision) continue
+        watcher.stream.cancelCompacted(watcher, compactRevision)
+      }
+      return
+    }
+    invariant(outcome.nextRevision > from, 'a read of the store gets ahead')
+    const reached = waiting.filter((watcher) => watcher.nextRevision < outcome.nextRevision)
+    const events = outcome.events.map((event) => new SharedEvent(event))
+    this.#serve(reached, events, outcome.nextRevision)
+    if (outcome.nextRevision < this.#places.recent.coversFrom) return
+    this.#serveFromMemory(reached.filter((watcher) => watcher.state === 'behind'))
+  }
+
+  /** Gives the watchers what they want of the events, which are all from their places to below `nextRevision`. */
+  #serve(watchers: readonly Watcher[], events: readonly SharedEvent[], nextRevision: number): void {
+    const revision = Math.max(this.#revisionNow(), nextRevision - 1)
+    for (const group of groupForCatchUp(watchers, events)) {
+      if (group.events.length === 0) {
+        for (const watcher of group.watchers) this.#advance(watcher, nextRevision)
+        continue
+      }
       const [sample] = group.watchers as [Watcher]
-      const isNew = shared.event.modRevision >= sample.nextRevision
-      if (isNew && sample.accepts(shared.event)) group.events.push(shared)
-    })
+      const content = this.#delivery.contentOf(group.events, sample.settings.wantsPrevious)
+      for (const watcher of group.watchers) {
+        if (watcher.stream.isBlocked) {
+          this.#places.park(watcher)
+          continue
+        }
+        this.#delivery.sendMany(watcher, content, revision)
+        this.#advance(watcher, nextRevision)
+      }
+    }
   }
-  return groups.values()
+
+  #advance(watcher: Watcher, nextRevision: number): void {
+    watcher.nextRevision = nextRevision
+    if (nextRevision > this.#revisionNow()) this.#places.sync(watcher)
+    else this.#places.moveToBack(watcher)
+  }
 }
 
-/** Equal for watchers with the same place, range and settings; lengths keep key and end apart. */
-function groupName(watcher: Watcher): string {
-  const { noPut, noDelete, wantsPrevious, wantsFragments } = watcher.settings
-  const wishes =
-    Number(noPut) + 2 * Number(noDelete) + 4 * Number(wantsPrevious) + 8 * Number(wantsFragments)
-  return `${watcher.nextRevision} ${wishes} ${watcher.key.length} ${watcher.key}${watcher.end}`
+function lowestRevision(watchers: readonly Watcher[]): number {
+  let lowest = Number.POSITIVE_INFINITY
+  for (const watcher of watchers) lowest = Math.min(lowest, watcher.nextRevision)
+  return lowest
 }

@@ -19,6 +19,7 @@ export class EventDelivery {
   readonly #fragmentBytes: number
   /** The responses of one event by watch id, without and with prev_kv; valid for `#sharedFor` only. */
   readonly #shared = new Array<readonly Uint8Array[] | undefined>(2 * SHARED_IDS).fill(undefined)
+  #eventsSent = 0
   #sharedFor: SharedEvent | undefined = undefined
 
   constructor(
@@ -33,9 +34,15 @@ export class EventDelivery {
     this.#fragmentBytes = options.fragmentBytes
   }
 
+  /** Events given to streams so far. */
+  get eventsSent(): number {
+    return this.#eventsSent
+  }
+
   /** One event of its own revision to one watcher. A single event is never cut. */
   sendOne(watcher: Watcher, shared: SharedEvent, revision: number): void {
     watcher.isQuiet = false
+    this.#eventsSent++
     watcher.stream.send(this.#partsFor(watcher, shared, revision), 1)
   }
 
@@ -58,6 +65,7 @@ export class EventDelivery {
   sendMany(watcher: Watcher, content: EventContent, revision: number): void {
     watcher.isQuiet = false
     const { fields, joined } = content
+    this.#eventsSent += fields.length
     const head = this.#encoder.head(revision, watcher.id, false)
     const isBig = head.length + joined.length >= this.#fragmentBytes
     if (isBig && fields.length > 1 && watcher.settings.wantsFragments) {
