@@ -3,6 +3,7 @@ import { Agent, type ClientRequestArgs } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { invariant } from '../base/invariant.js'
 
 /** Between two TCP keep-alive probes (facts: peer-protocol.md 14). */
 const KEEP_ALIVE_MS = 30_000
@@ -93,8 +94,19 @@ export class PeerAgent extends Agent {
     this.#options = options
   }
 
-  override createConnection(args: PeerRequestArgs): Duplex {
-    return dial(args.peerUrl ?? new URL(`http://${args.host}:${args.port}`), this.#options)
+  /** Fails through the callback, because Node's agent lets what is thrown here escape. */
+  override createConnection(
+    args: PeerRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | undefined {
+    const fail = callback as ((error: unknown) => void) | undefined
+    invariant(args.peerUrl !== undefined, 'requests of this agent name their peer')
+    try {
+      return dial(args.peerUrl, this.#options)
+    } catch (error) {
+      fail?.(error)
+      return undefined
+    }
   }
 
   override getName(args?: PeerRequestArgs): string {

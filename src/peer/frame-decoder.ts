@@ -12,10 +12,16 @@ const PENDING_BYTES_MIN = 4096
 
 /** Reads an unsigned big-endian 64-bit number; throws when it is beyond what a counter can be. */
 export function readU64(bytes: Uint8Array, at: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const high = view.getUint32(at)
+  const high = readU32(bytes, at)
   if (high > 0x1fffff) throw new StreamFormatError('rafthttp: error limit exceeded')
-  return high * 0x1_0000_0000 + view.getUint32(at + 4)
+  return high * 0x1_0000_0000 + readU32(bytes, at + 4)
+}
+
+/** By hand: a DataView made for it costs several times the reading. */
+function readU32(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+  const low = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
+  return high * 0x1_0000 + low
 }
 
 export interface FrameSink {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { idToHex } from '../base/ids.js'
+import { InvariantViolation } from '../base/invariant.js'
 import type { Message } from '../wire/raftpb.js'
 import { readU64, StreamFormatError } from './frame-decoder.js'
 import { decodeMessage } from './message-frames.js'
@@ -129,6 +130,7 @@ export class SnapshotReceiver {
       await events.receiveSnapshot(message, body())
     } catch (error) {
       ended('failure')
+      if (error instanceof InvariantViolation) throw error
       const text = error instanceof Error ? error.message : String(error)
       log.warn('failed to save incoming database snapshot', { ...fields, error: text })
       throw new Refusal(500, `failed to save KV snapshot (${text})`)

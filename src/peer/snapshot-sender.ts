@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { idToHex, type MemberId } from '../base/ids.js'
+import { InvariantViolation } from '../base/invariant.js'
 import type { SnapshotBody } from '../ports/peer-network.js'
 import type { Message } from '../wire/raftpb.js'
 import { Writer } from '../wire/writer.js'
@@ -68,6 +69,7 @@ export class SnapshotSender {
         request.destroy()
       }
     } catch (error) {
+      if (error instanceof InvariantViolation) throw error
       failure = error instanceof Error ? networkErrorText(error) : String(error)
     } finally {
       body.close()

@@ -5,7 +5,7 @@ import type { Message } from '../wire/raftpb.js'
 import { AppendFrameDecoder } from './append-frames.js'
 import { CLUSTER_ID_MISMATCH, INCOMPATIBLE_VERSION, supportsStreams } from './compatibility.js'
 import { dial, networkErrorText } from './dial.js'
-import type { FrameDecoder } from './frame-decoder.js'
+import { type FrameDecoder, StreamFormatError } from './frame-decoder.js'
 import { MessageFrameDecoder } from './message-frames.js'
 import { admit } from './message-gate.js'
 import type { PeerContext } from './peer-context.js'
@@ -157,7 +157,7 @@ class StreamAttempt {
       this.#parser.feed(bytes)
     } catch (error) {
       // A message that the core cannot take is a fault of ours and must not look like one of the network.
-      if (!(error instanceof Error) || error.name !== 'StreamFormatError') throw error
+      if (!(error instanceof StreamFormatError)) throw error
       this.#fail(error.message)
     }
     this.#reportBytes()
