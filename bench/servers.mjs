@@ -79,7 +79,12 @@ export async function startCluster(kind, count, { keepData = false, data, flags 
     )
     return { name, child, directory, port: ports[at].client }
   })
-  for (const member of members) await untilHealthy(member.port, member.child)
+  try {
+    for (const member of members) await untilHealthy(member.port, member.child)
+  } catch (error) {
+    for (const { child } of members) child.kill('SIGKILL')
+    throw error
+  }
   return {
     members,
     port: members[0].port,

@@ -3,7 +3,7 @@ import { invariant } from '../base/invariant.js'
 import { entrySize, varintSize } from '../raft/entry-size.js'
 import { WalSnapshot } from '../wire/disk-messages.js'
 import { Entry, HardState } from '../wire/raftpb.js'
-import { Writer } from '../wire/writer.js'
+import type { Writer } from '../wire/writer.js'
 import {
   FRAME_HEADER_BYTES,
   paddingOf,

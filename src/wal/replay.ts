@@ -57,10 +57,15 @@ export function readWal(options: ReplayOptions): WalContents {
   return replay(options).contents
 }
 
-export function replay(options: ReplayOptions): Replay {
-  const { disk, directory, from } = options
-  const segments = segmentsFrom(listSegments(disk, directory), from.index)
+function replay(options: ReplayOptions): Replay {
+  const segments = segmentsFrom(listSegments(options.disk, options.directory), options.from.index)
   if (segments === undefined) throw new WalError('FILE_NOT_FOUND')
+  return replaySegments(options, segments)
+}
+
+/** Reads consecutive segments, oldest first. */
+export function replaySegments(options: ReplayOptions, segments: readonly SegmentName[]): Replay {
+  const { disk, directory, from } = options
   const reader = new RecordReader(segments, ({ name }) => disk.read(`${directory}/${name}`))
   const state = new ReplayState(from)
   for (let record = reader.next(); record !== undefined; record = reader.next()) {

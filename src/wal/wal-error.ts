@@ -16,6 +16,7 @@ export const walErrorTexts = {
   UNKNOWN_RECORD: 'unexpected block type',
   /** The checksum is right and the content is not what the record's type says. */
   BAD_RECORD: 'wal: record cannot be decoded',
+  METADATA_MISSING: 'wal: no metadata found',
   LOCKED: 'fileutil: file already locked',
   EXISTS: 'file already exists',
   /** More than `queuedBytesMax` waits for the disk. The log takes nothing more. */

@@ -1,7 +1,7 @@
-import type { Entry, HardState } from '../wire/raftpb.js'
 import type { Clock } from '../ports/clock.js'
 import type { Disk } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
+import type { Entry, HardState } from '../wire/raftpb.js'
 import type { WalError } from './wal-error.js'
 
 /** What waits for the disk at most, in bytes of records. A member in step is far below. */

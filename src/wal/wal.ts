@@ -1,5 +1,5 @@
 import { type LogIndex, nextIndex } from '../base/ids.js'
-import { invariant } from '../base/invariant.js'
+import { InvariantViolation, invariant } from '../base/invariant.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
 import { entrySize } from '../raft/entry-size.js'
 import type { WalSnapshot } from '../wire/disk-messages.js'
@@ -50,6 +50,8 @@ export class Wal {
   #queuedBytes = 0
   /** Where the next write begins in the tail segment. */
   #offset: number
+  /** Used bytes of the segment before, while a new one gets its first batch. */
+  #fullSegmentBytes = 0
   /** Where the next record will be in its segment, which may not exist yet. */
   #position: number
   /** Sequence number of that segment. */
@@ -120,7 +122,8 @@ export class Wal {
 
   /**
    * Appends entries, then the hard state. Completions come in the order of the calls; one for which nothing is to be
-   * waited for (nothing to save, or no need to sync) may come before this returns.
+   * waited for (nothing to save, or no need to sync) and a failure may come before this returns. With `mustSync` all
+   * earlier saves are durable at `done` too, so that an empty save flushes what waits in memory.
    */
   save(write: WalWrite, done: WalDone): void {
     const { entries, hardState, mustSync } = write
@@ -261,7 +264,11 @@ export class Wal {
 
   /** Starts the next write when none is under way. */
   #pump(): void {
-    if (this.#underWay !== undefined || this.#failure !== undefined) return
+    if (this.#underWay !== undefined) return
+    if (this.#failure !== undefined) {
+      this.#maybeFinishClosing()
+      return
+    }
     const batch = this.#sealed[0] ?? (this.#filling.mustWrite ? this.#filling : undefined)
     if (batch === undefined) {
       this.#maybeFinishClosing()
@@ -288,6 +295,7 @@ export class Wal {
   /** The file a batch goes to. A new segment is written under another name until its first batch is durable. */
   #fileFor(batch: Batch): DiskFile {
     if (batch.startsSegment === undefined) return this.#held.tail.file
+    this.#fullSegmentBytes = this.#offset
     this.#offset = 0
     const { directory } = this.#options
     const path = `${directory}/${batch.startsSegment.sequence % 2}.tmp`
@@ -299,6 +307,7 @@ export class Wal {
     { file, startedMs, error }: { file: DiskFile; startedMs: number; error: unknown },
   ): void {
     if (error !== undefined) {
+      if (batch.startsSegment !== undefined) file.close()
       this.#fail(error)
       return
     }
@@ -335,15 +344,13 @@ export class Wal {
     const previous = this.#held.tail
     this.#disk.rename(file.path, `${directory}/${startsSegment.name}`)
     this.#disk.syncDirectory(directory)
-    previous.file.truncate(this.#tailBytes)
+    previous.file.truncate(this.#fullSegmentBytes)
     this.#held.add(startsSegment, file)
     this.#zeroAhead = this.#zeroesOf(file)
     this.#options.log?.info('created a new WAL segment', {
       path: `${directory}/${startsSegment.name}`,
     })
   }
-
-  #tailBytes = 0
 
   #maybeFill(): void {
     const end = this.#offset + (this.#underWay?.out.position ?? 0)
@@ -372,16 +379,24 @@ export class Wal {
     return this.#options.observer?.clock.monotonicMs() ?? 0
   }
 
+  /** Ends the log's life: everything that waits fails. A contradiction in the program stays one. */
   #fail(cause: unknown): void {
+    if (cause instanceof InvariantViolation) throw cause
     const failure = new WalError('WRITE_FAILED', { cause })
     this.#failure = failure
+    const waiting = [this.#underWay, ...this.#sealed.splice(0), this.#filling]
+    this.#underWay = undefined
+    this.#filling = this.#pool.take()
+    this.#queuedBytes = 0
+    for (const batch of waiting) for (const done of batch?.dones ?? []) done(failure)
+    this.#maybeFinishClosing()
   }
 
   #maybeFinishClosing(): void {
     const done = this.#closing
     if (done === undefined || this.#zeroAhead.isFilling) return
     this.#held.close()
-    done(undefined)
+    done(this.#failure)
   }
 }
 

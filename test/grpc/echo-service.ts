@@ -120,7 +120,10 @@ export function echoMethods(state: EchoState): readonly RpcMethod[] {
             call.sendEncoded([whole.subarray(0, 5), whole.subarray(5)])
           } else call.send(note)
         },
-        onRequestsEnd: () => call.end(),
+        // `stay` keeps the call open, so that only a cancel can end it.
+        onRequestsEnd: () => {
+          if (state.seen.at(-1) !== 'stay') call.end()
+        },
       }
     }),
   ]

@@ -205,6 +205,7 @@ describe('streams', () => {
     )
     let seen = 0
     stream.on('data', () => seen++)
+    stream.resume()
     await new Promise((resolve) => stream.on('end', resolve))
     expect(seen).toBe(2_000)
     expect(server.state.drained).toBeGreaterThan(1)
@@ -246,7 +247,7 @@ describe('streams', () => {
   test('a cancelled stream tells its handler once', async () => {
     const stream = chat()
     stream.on('error', () => {})
-    stream.write({ text: 'one' })
+    stream.write({ text: 'stay' })
     await until(() => server.state.seen.length === 1)
     stream.cancel()
     await until(() => server.state.cancelled === 1)
@@ -274,12 +275,12 @@ describe('streams', () => {
   test('a connection that breaks cancels its calls', async () => {
     const stream = chat()
     const ended = new Promise((resolve) => stream.on('error', resolve))
-    stream.write({ text: 'one' })
+    stream.write({ text: 'stay' })
     await until(() => server.state.seen.length === 1)
     for (const socket of server.sockets) socket.destroy()
     expect(((await ended) as ServiceError).code).toBe(14)
-    expect(server.state.cancelled).toBe(1)
     await until(() => server.grpc.connectionCount === 0)
+    expect(server.state.cancelled).toBe(1)
   })
 })
 

@@ -7,12 +7,19 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ClusterId, clusterId, type MemberId, memberId } from '../../src/base/ids.js'
+import {
+  type ClusterId,
+  clusterId,
+  logIndex,
+  type MemberId,
+  memberId,
+  term,
+} from '../../src/base/ids.js'
 import { sha1Id } from '../../src/base/sha1.js'
 import { fetchMembers, fetchVersion } from '../../src/peer/cluster-discovery.js'
 import { getHashKV } from '../../src/peer/leader-calls.js'
 import { PEER_TIMINGS } from '../../src/peer/peer-limits.js'
-import { Message } from '../../src/wire/raftpb.js'
+import { Entry, Message } from '../../src/wire/raftpb.js'
 import { message, startMember, type TestMember, until } from '../peer/cluster.js'
 
 const ETCD = '/usr/bin/etcd'
@@ -190,6 +197,42 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
     expect(hash.revision).toBeGreaterThan(20)
     const future = getHashKV([realPeerUrl], 1_000_000, { ...calls, clusterIdText })
     await expect(future).rejects.toMatchObject({ code: 'FUTURE_REVISION' })
+  })
+
+  test('follows us: it grants our vote and acknowledges whole and continued appends', async () => {
+    const last = delivered('MsgApp')
+      .flatMap(({ entries }) => entries)
+      .reduce((a, b) => (b.index > a.index ? b : a))
+    const ourTerm = term(Math.max(...ours.events.delivered.map((one) => one.term)) + 10)
+    const us = { from: ours.id, to: realId, term: ourTerm }
+    ours.events.onDeliver = () => undefined
+    const context = Buffer.from('CampaignTransfer')
+    const vote = { ...us, type: 'MsgVote', index: last.index, logTerm: last.term, context } as const
+    ours.transport.send([message(vote)])
+    const answers = (type: Message['type']): Message[] =>
+      delivered(type).filter((one) => one.term === ourTerm)
+    await until(() => answers('MsgVoteResp').length === 1)
+    expect(answers('MsgVoteResp')[0]?.reject).toBe(false)
+
+    const entry = (at: number): Entry =>
+      Entry.create({ term: ourTerm, index: logIndex(last.index + at) })
+    const first = { ...us, type: 'MsgApp', index: last.index, logTerm: last.term } as const
+    ours.transport.send([message({ ...first, entries: [entry(1)] })])
+    for (let at = 1; at < 30; at += 2) {
+      const index = logIndex(last.index + at)
+      const entries = [entry(at + 1), entry(at + 2)]
+      ours.transport.send([
+        message({ ...us, type: 'MsgApp', index, logTerm: ourTerm, entries, commit: index }),
+      ])
+    }
+    const reached = (): number => Math.max(0, ...answers('MsgAppResp').map(({ index }) => index))
+    await until(() => reached() === last.index + 31)
+    expect(answers('MsgAppResp').some(({ reject }) => reject)).toBe(false)
+    await until(() => realLog.includes(`elected leader ${ours.id.toString(16)} at term ${ourTerm}`))
+    const failed = /failed to parse|lost TCP streaming/.test(
+      realLog.slice(realLog.indexOf('at term')),
+    )
+    expect(failed).toBe(false)
   })
 
   test('takes what we pipeline while no stream is attached', async () => {

@@ -123,7 +123,7 @@ export async function startMember(
   options: Partial<PeerTransportOptions> & { port?: number; observer?: PeerObserver } = {},
 ): Promise<TestMember> {
   const { port: fixedPort = 0, ...rest } = options
-  const id = memberId(BigInt(number))
+  const id = options.id ?? memberId(BigInt(number))
   const events = new MemoryEvents()
   const log = new MemoryLog()
   const server = createServer()
