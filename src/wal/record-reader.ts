@@ -31,7 +31,7 @@ export class RecordReader {
   readonly #segments: readonly SegmentName[]
   readonly #read: (segment: SegmentName) => Uint8Array
   #at = -1
-  #bytes = NOTHING
+  #bytes: Uint8Array = NOTHING
   #offset = 0
   #crc = 0
   #isTorn = false
