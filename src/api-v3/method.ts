@@ -42,6 +42,7 @@ export function refusalOf(
   call: CallContext,
   learnerRule: LearnerRule,
 ): ErrorCode | undefined {
+  if (!member.isServing) return 'STOPPED'
   if (member.isLearner && learnerRule === 'refused-on-learner') return 'LEARNER_RPC_NOT_SUPPORTED'
   if (member.leaderId === 0n && call.metadata('hasleader') === 'true') return 'NO_LEADER'
   return undefined

@@ -47,6 +47,7 @@ import {
   type Message,
   type Snapshot,
 } from '../wire/raftpb.js'
+import { WireError } from '../wire/reader.js'
 import { AlarmRequest, type ResponseHeader } from '../wire/rpc.js'
 import { V2Request } from '../wire/v2-request.js'
 import { Compactor } from './compactor.js'
@@ -149,6 +150,8 @@ export class Member implements PeerEvents {
   #leaderElectedMs = Number.NEGATIVE_INFINITY
   #leaderChangesSeen = 0
   #isStopped = false
+  /** A snapshot of another member is being installed: there is no state to read meanwhile. */
+  #isReplacingState = false
   #isAskingVersions = false
   #nextVersionPassMs = 0
   #nextV2SyncMs = 0
@@ -192,7 +195,7 @@ export class Member implements PeerEvents {
       host: {
         submit: () => this.#submit(),
         write: (write, done) => this.#write(write, done),
-        installSnapshot: (snapshot, done) => this.#install(snapshot, done),
+        installSnapshot: (snapshot, write, done) => this.#install(snapshot, write, done),
         send: (messages) => this.#network.send(messages),
         sendSnapshot: (message) => this.#sendSnapshot(message),
         apply: (entry) => this.#apply(entry),
@@ -231,6 +234,7 @@ export class Member implements PeerEvents {
       log: options.log,
       snapshotIndex: options.snapshotIndex,
       confState: () => this.#confState,
+      writeDeferred: () => this.#loop.writeDeferred(),
       v2State: () => this.#state.v2.saveNoCopy(),
       onFatal: options.onFatal,
     })
@@ -273,6 +277,11 @@ export class Member implements PeerEvents {
 
   get isLearner(): boolean {
     return this.#state.membership.member(this.id)?.isLearner ?? false
+  }
+
+  /** Whether requests can be served at all: not while a received snapshot is being installed. */
+  get isServing(): boolean {
+    return !this.#isStopped && !this.#isReplacingState
   }
 
   get appliedIndex(): LogIndex {
@@ -712,7 +721,16 @@ export class Member implements PeerEvents {
 
   deliver(message: Message): void {
     if (this.#isStopped) return
-    this.#node.step({ ...message, responses: undefined })
+    try {
+      this.#node.step({ ...message, responses: undefined })
+    } catch (error) {
+      // A peer's proposal that cannot be decoded is its mistake; everything else that throws is ours.
+      if (!(error instanceof WireError)) throw error
+      this.#log.warn('dropped an unreadable message', {
+        'remote-peer-id': message.from.toString(16),
+        error: error.message,
+      })
+    }
     this.#loop.poke()
   }
 
@@ -973,7 +991,7 @@ export class Member implements PeerEvents {
   #scheduleFlush(): void {
     this.#options.scheduler.later(this.settings.backendBatchIntervalMs, () => {
       if (this.#isStopped) return
-      if (this.backend.isDirty) this.#flushBackend()
+      if (!this.#isReplacingState && this.backend.isDirty) this.#flushBackend()
       this.#scheduleFlush()
     })
   }
@@ -1075,22 +1093,23 @@ export class Member implements PeerEvents {
     )
   }
 
-  #install(snapshot: Snapshot, done: () => void): void {
+  #install(snapshot: Snapshot, write: DurableWrite, done: () => void): void {
     const { index, confState } = snapshot.metadata
+    this.#isReplacingState = true
     this.#log.info('applying snapshot', {
       'incoming-leader-snapshot-index': index,
       'current-applied-index': this.appliedIndex,
     })
     this.#wal.saveSnapshot(snapshot, (failure) => {
-      if (failure !== undefined) {
-        this.#fatal('failed to save Raft snapshot', failure)
-        return
-      }
+      if (failure !== undefined) this.#fatal('failed to save Raft snapshot', failure)
+    })
+    this.#write(write, () => {
       this.#options.installState(snapshot, (problem, state) => {
         if (problem !== undefined || state === undefined) {
           this.#fatal('failed to apply the snapshot', problem)
           return
         }
+        this.#isReplacingState = false
         this.#takeOver(state, confState, index)
         done()
       })

@@ -20,8 +20,8 @@ export interface RaftLoopHost {
   submit(): void
   /** Makes entries and hard state durable; writes complete in order. */
   write(write: DurableWrite, done: () => void): void
-  /** Makes a received snapshot durable and recovers the state from it. */
-  installSnapshot(snapshot: Snapshot, done: () => void): void
+  /** Makes a received snapshot durable, then `write`, and then recovers the state from the snapshot. */
+  installSnapshot(snapshot: Snapshot, write: DurableWrite, done: () => void): void
   send(messages: readonly RaftMessage[]): void
   sendSnapshot(message: RaftMessage): void
   /** Applies one committed entry. */
@@ -63,6 +63,7 @@ export class RaftLoop {
   /** A commit-only hard state costs no write of its own: it rides along with the next one. */
   #deferredHardState: HardState | undefined
   #isInstallingSnapshot = false
+  #behindSnapshot: (() => void)[] = []
   #applied: LogIndex
 
   constructor(options: {
@@ -151,11 +152,10 @@ export class RaftLoop {
     const responses = message.responses ?? []
     if (snapshot !== undefined && snapshot.metadata.index > 0) {
       this.#isInstallingSnapshot = true
-      this.#host.installSnapshot(snapshot, () => {
-        this.#isInstallingSnapshot = false
-        this.#storage.applySnapshot(snapshot)
-        this.#applied = snapshot.metadata.index
-        this.#write({ hardState, entries, mustSync: true }, responses)
+      const write = { hardState, entries, mustSync: true }
+      this.#deferredHardState = undefined
+      this.#host.installSnapshot(snapshot, write, () => {
+        if (!this.#isStopped) this.#onInstalled(snapshot, write, responses)
       })
       return
     }
@@ -173,11 +173,28 @@ export class RaftLoop {
     this.#deferredHardState = undefined
     this.#host.write(write, () => {
       if (this.#isStopped) return
-      if (write.entries.length > 0) this.#storage.append(write.entries)
-      if (write.hardState !== undefined) this.#storage.setHardState(write.hardState)
-      this.#respond(responses)
-      this.#continue()
+      // What was written behind a snapshot has its place in the log only once the snapshot has.
+      if (this.#isInstallingSnapshot)
+        this.#behindSnapshot.push(() => this.#onWritten(write, responses))
+      else this.#onWritten(write, responses)
     })
+  }
+
+  #onInstalled(snapshot: Snapshot, write: DurableWrite, responses: readonly RaftMessage[]): void {
+    this.#isInstallingSnapshot = false
+    this.#storage.applySnapshot(snapshot)
+    this.#applied = snapshot.metadata.index
+    this.#onWritten(write, responses)
+    const behind = this.#behindSnapshot
+    this.#behindSnapshot = []
+    for (const written of behind) written()
+  }
+
+  #onWritten(write: DurableWrite, responses: readonly RaftMessage[]): void {
+    if (write.entries.length > 0) this.#storage.append(write.entries)
+    if (write.hardState !== undefined) this.#storage.setHardState(write.hardState)
+    this.#respond(responses)
+    this.#continue()
   }
 
   /**

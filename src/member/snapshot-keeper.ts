@@ -19,6 +19,8 @@ export interface SnapshotKeeperOptions {
   readonly log: Log
   readonly snapshotIndex: LogIndex
   readonly confState: () => ConfState
+  /** Puts the newest commit index into the log, in front of the snapshot's record. */
+  readonly writeDeferred: () => void
   /** The v2 tree as snapshots carry it. */
   readonly v2State: () => Uint8Array
   readonly onFatal: (message: string, cause: unknown) => void
@@ -82,6 +84,8 @@ export class SnapshotKeeper {
         fail(flushFailure)
         return
       }
+      // A snapshot that no committed state in the log backs is not started from (facts: disk.md 2.4).
+      this.#options.writeDeferred()
       wal.saveSnapshot(snapshot, (saveFailure) => {
         this.#isSaving = false
         if (saveFailure !== undefined) {
