@@ -146,11 +146,15 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
   /** Sends our preface, and reads from the socket from now on; `head` is what was read from it before. */
   start(head: Uint8Array = NO_BYTES): void {
     const { concurrentStreamsMax, streamWindowBytes, headerListBytesMax } = this.#limits
-    this.#sender.settings([
-      [SETTING.MAX_CONCURRENT_STREAMS, concurrentStreamsMax],
+    const settings: (readonly [id: number, value: number])[] = [
       [SETTING.INITIAL_WINDOW_SIZE, streamWindowBytes],
       [SETTING.MAX_HEADER_LIST_SIZE, headerListBytesMax],
-    ])
+    ]
+    // Left out, there is no limit: the same as the largest number, and as grpc-go does.
+    if (concurrentStreamsMax < 0xffff_ffff) {
+      settings.push([SETTING.MAX_CONCURRENT_STREAMS, concurrentStreamsMax])
+    }
+    this.#sender.settings(settings)
     const more = this.#limits.connectionWindowBytes - INITIAL_WINDOW_BYTES
     if (more > 0) this.#sender.number(FRAME.WINDOW_UPDATE, 0, more)
     const socket = this.#socket
@@ -616,6 +620,8 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     }
     this.#hasSettings = true
     this.#sender.frame(FRAME.SETTINGS, FLAG.ACK, 0, 0)
+    // Behind the acknowledgement, so that the client knows why there is more.
+    this.#sender.pump()
   }
 
   #onSetting(id: number, value: number): void {
@@ -645,7 +651,6 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
       if (stream.sendWindow > WINDOW_BYTES_MAX) throw windowError()
       if (change > 0 && stream.queuedBytes > 0) this.#sender.wait(stream)
     }
-    if (change > 0) this.#sender.pump()
   }
 
   #onPing(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {

@@ -1,10 +1,10 @@
 /** A service of all four kinds of calls, and a server and grpc-js client for it. */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import {
-  Client,
-  credentials,
   type ChannelCredentials,
+  type Client,
   type ClientOptions,
+  credentials,
   makeGenericClientConstructor,
   type ServiceDefinition,
 } from '@grpc/grpc-js'
@@ -140,7 +140,12 @@ const definition: ServiceDefinition = {
   Count: { path: '/test.Echo/Count', requestStream: false, responseStream: true, ...serializer },
   Sum: { path: '/test.Echo/Sum', requestStream: true, responseStream: false, ...serializer },
   Chat: { path: '/test.Echo/Chat', requestStream: true, responseStream: true, ...serializer },
-  Nothing: { path: '/test.Echo/Nothing', requestStream: false, responseStream: false, ...serializer },
+  Nothing: {
+    path: '/test.Echo/Nothing',
+    requestStream: false,
+    responseStream: false,
+    ...serializer,
+  },
   Nowhere: { path: '/test.None/X', requestStream: false, responseStream: false, ...serializer },
 }
 

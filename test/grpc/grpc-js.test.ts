@@ -1,6 +1,6 @@
 /** The server as the official JavaScript client sees it: every kind of call, and the ways a call can end. */
 import {
-  Client,
+  type Client,
   type ClientDuplexStream,
   type ClientReadableStream,
   compressionAlgorithms,
@@ -89,7 +89,9 @@ describe('unary calls', () => {
     const answers = await Promise.all(
       Array.from({ length: 1000 }, (_, at) => unary({ text: `n${at}`, count: at })),
     )
-    expect(answers.map((answer) => answer.count)).toEqual(Array.from({ length: 1000 }, (_, at) => at))
+    expect(answers.map((answer) => answer.count)).toEqual(
+      Array.from({ length: 1000 }, (_, at) => at),
+    )
   })
 
   test('a reply may come in a later turn', async () => {
@@ -154,9 +156,7 @@ describe('unary calls', () => {
   test('a request over the limit is refused in grpc-go words', async () => {
     const error = await failure(unary({ blob: new Uint8Array(4 << 20) }))
     expect(error.code).toBe(8)
-    expect(error.details).toBe(
-      'grpc: received message larger than max (4194309 vs. 4194304)',
-    )
+    expect(error.details).toBe('grpc: received message larger than max (4194309 vs. 4194304)')
     expect(await unary({ text: 'still' })).toMatchObject({ text: 'still' })
   })
 
