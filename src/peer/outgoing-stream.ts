@@ -13,6 +13,11 @@ const CHUNK_HEAD_BYTES = 10
 /** Tells the reader that the stream ends by intention. */
 const LAST_CHUNK = '0\r\n\r\n'
 const OUTPUT_BYTES = 16 * 1024
+/**
+ * What a slow peer must take in each idle period: Node tells of a write when it is done, not how far it got,
+ * so a large one is given its time.
+ */
+const SLOW_PEER_BYTES = 4 * 1024 * 1024
 const CR = 13
 const LF = 10
 const HEX = '0123456789abcdef'
@@ -133,7 +138,9 @@ export class OutgoingStream {
     const now = this.#context.clock.monotonicMs()
     const isStuck = this.#socket.writableLength > 0
     if (!isStuck) this.#lastProgressMs = now
-    if (now - this.#lastProgressMs > this.#context.timings.streamIdleMs) {
+    const waitingBytes = this.#socket.writableLength
+    const allowedMs = this.#context.timings.streamIdleMs * (1 + waitingBytes / SLOW_PEER_BYTES)
+    if (now - this.#lastProgressMs > allowedMs) {
       this.#lose('heartbeat', 'i/o timeout')
       return
     }

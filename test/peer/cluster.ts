@@ -93,7 +93,7 @@ export const SILENT: PeerObserver = {
 
 /** Quick periods, so that nothing here waits for seconds. */
 export const QUICK = {
-  streamIdleMs: 300,
+  streamIdleMs: 2000,
   linkHeartbeatMs: 60,
   dialRetryMs: 10,
   probeMs: 40,
