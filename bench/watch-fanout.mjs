@@ -118,13 +118,22 @@ function fanOut(what, { streams, watchesPerStream = 1, events, prevKv = false, k
 
 fanOut('1,000 streams with one watch of one key', { streams: 1_000, events: 2_000 })
 fanOut('the same with prev_kv', { streams: 1_000, events: 2_000, prevKv: true })
-fanOut('1 stream with 1,000 watches of one key', { streams: 1, watchesPerStream: 1_000, events: 2_000 })
-fanOut('1,000 streams watching a prefix, transactions of 10 keys', { streams: 1_000, events: 500, keys: 10 })
+fanOut('1 stream with 1,000 watches of one key', {
+  streams: 1,
+  watchesPerStream: 1_000,
+  events: 2_000,
+})
+fanOut('1,000 streams watching a prefix, transactions of 10 keys', {
+  streams: 1_000,
+  events: 500,
+  keys: 10,
+})
 fanOut('1 stream with 1 watch (one put, one watcher)', { streams: 1, events: 500_000 })
 
 {
   const { history, hub } = setUp()
-  const before = (collect(), process.memoryUsage())
+  collect()
+  const before = process.memoryUsage()
   const streams = []
   for (let at = 0; at < 10_000; at++) {
     const stream = hub.open({ sink: new CountingSink() })
@@ -133,7 +142,10 @@ fanOut('1 stream with 1 watch (one put, one watcher)', { streams: 1, events: 500
   }
   collect()
   const used = process.memoryUsage().heapUsed - before.heapUsed
-  show('10,000 idle streams with one watch each, sink and key included', `${Math.round(used / 10_000)} bytes each`)
+  show(
+    '10,000 idle streams with one watch each, sink and key included',
+    `${Math.round(used / 10_000)} bytes each`,
+  )
   const events = Array.from({ length: 200_000 }, () => history.put(KEY))
   const started = process.hrtime.bigint()
   for (const event of events) hub.notify(event.modRevision, [event])
@@ -154,5 +166,11 @@ fanOut('1 stream with 1 watch (one put, one watcher)', { streams: 1, events: 500
   const started = process.hrtime.bigint()
   while (hub.syncSome(0)) {}
   const ns = Number(process.hrtime.bigint() - started)
-  show('1,000 watchers catch up 10,000 revisions', `${(ns / 1e6).toFixed(1)} ms in all, ${(ns / 1e10).toFixed(3)} µs… a watcher-event`.replace('…', ''))
+  show(
+    '1,000 watchers catch up 10,000 revisions',
+    `${(ns / 1e6).toFixed(1)} ms in all, ${(ns / 1e10).toFixed(3)} µs… a watcher-event`.replace(
+      '…',
+      '',
+    ),
+  )
 }

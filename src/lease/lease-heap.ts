@@ -11,8 +11,9 @@ export interface HeapAccess<T> {
 }
 
 /**
- * Items by the time at which they are due, soonest first: a binary min-heap whose items know their place, so
- * that any of them is moved or removed in log n steps without a search and without an allocation.
+ * Items by the time at which they are due, soonest first: a binary min-heap whose items know their
+ * place, so that any of them is moved or removed in log n steps without a search and without an
+ * allocation.
  */
 export class LeaseHeap<T> {
   readonly #items: T[] = []
@@ -31,7 +32,10 @@ export class LeaseHeap<T> {
     return this.#items[0]
   }
 
-  /** Puts the item where its due time belongs, whether it was in the heap before or not. Cost: log n. */
+  /**
+   * Puts the item where its due time belongs, whether it was in the heap before or not. Cost: log
+   * n.
+   */
   put(item: T): void {
     const place = this.#access.place(item)
     if (place === NOT_IN_HEAP) {

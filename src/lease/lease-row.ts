@@ -1,7 +1,10 @@
 import type { LeaseId } from '../base/ids.js'
 import { StoredLease } from '../wire/mvccpb.js'
 
-/** The key of a lease in bucket `lease`: its id in eight bytes, big-endian (int64 as two's complement). */
+/**
+ * The key of a lease in bucket `lease`: its id in eight bytes, big-endian (int64 as two's
+ * complement).
+ */
 export function leaseRowKey(id: LeaseId): Uint8Array {
   const key = new Uint8Array(8)
   new DataView(key.buffer, key.byteOffset, key.byteLength).setBigInt64(0, id)

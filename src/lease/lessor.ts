@@ -3,17 +3,14 @@ import { type LeaseId, NO_LEASE } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { StoredLease } from '../wire/mvccpb.js'
 import type { LeaseCheckpoint } from '../wire/rpc.js'
-import { FOREVER, Lease } from './lease.js'
-import { type HeapAccess, LeaseHeap } from './lease-heap.js'
+import { Lease } from './lease.js'
+import { compareIds, LeaseDeadlines, sortByExpiry } from './lease-deadlines.js'
 import { leaseRowValue } from './lease-row.js'
 import {
   CHECKPOINT_INTERVAL_MS,
   CHECKPOINTS_PER_BATCH_MAX,
   EXPIRED_PER_PASS_MAX,
   LEASE_TTL_MAX,
-  PILE_UP_LEASES,
-  REVOKE_RETRY_MS,
-  SPREAD_LEASES_PER_SECOND,
 } from './limits.js'
 
 export interface LessorOptions {
@@ -32,10 +29,10 @@ export type GrantOutcome =
 /**
  * What a keep-alive met:
  * - `renewed`: the lease is full again; answer with `ttlOf`.
- * - `renewed-uncheckpoint`: the same, and a checkpoint with remaining 0 should be proposed, so that the next
- *   leader does not start from the old remaining time.
- * - `awaiting-revoke`: it ended and its revoke is under way. Answer `not-found` once the revoke is applied, or
- *   `not-primary` once this member is demoted, whichever comes first.
+ * - `renewed-uncheckpoint`: the same, and a checkpoint with remaining 0 should be proposed, so that
+ *   the next leader does not start from the old remaining time.
+ * - `awaiting-revoke`: it ended and its revoke is under way. Answer `not-found` once the revoke is
+ *   applied, or `not-primary` once this member is demoted, whichever comes first.
  * - `not-found`: answered with TTL 0.
  * - `not-primary`: this member does not lead; forward.
  */
@@ -49,43 +46,29 @@ export type RenewOutcome =
 export interface TimeToLive {
   /** Seconds, as granted. */
   readonly grantedTtl: number
-  /** Whole seconds left, cut towards zero; may be negative while a revoke is awaited. Infinity on a follower. */
+  /**
+   * Whole seconds left, cut towards zero; may be negative while a revoke is awaited. Infinity on a
+   * follower.
+   */
   readonly remaining: number
 }
 
-const byExpiry: HeapAccess<Lease> = {
-  dueMs: (lease) => lease.expiryDueMs,
-  place: (lease) => lease.expiryPlace,
-  setPlace: (lease, place) => {
-    lease.expiryPlace = place
-  },
-}
-const byCheckpoint: HeapAccess<Lease> = {
-  dueMs: (lease) => lease.checkpointDueMs,
-  place: (lease) => lease.checkpointPlace,
-  setPlace: (lease, place) => {
-    lease.checkpointPlace = place
-  },
-}
-
 /**
- * All leases and the keys attached to them. Which leases exist, their TTLs and their keys follow from the log
- * and are equal on all members; when one ends is decided by the leader alone, which proposes its revoke.
+ * All leases and the keys attached to them. Which leases exist, their TTLs and their keys follow
+ * from the log and are equal on all members; when one ends is decided by the leader alone, which
+ * proposes its revoke.
  *
- * States: a lessor is a follower until `promote`, then primary until `demote`. A lease of a primary is alive
- * (before its expiry) or awaits its revoke; only applying the revoke removes it.
+ * States: a lessor is a follower until `promote`, then primary until `demote`. A lease of a primary
+ * is alive (before its expiry) or awaits its revoke; only applying the revoke removes it.
  *
- * Time is monotonic milliseconds, passed in. Idle leases cost nothing: a renewal only moves the expiry, and the
- * heap looks again when the earlier one comes up.
+ * Time is monotonic milliseconds, passed in. Idle leases cost nothing: a renewal only moves the
+ * expiry, and the heap looks again when the earlier one comes up.
  */
 export class Lessor {
   readonly #minimumTtl: number
-  readonly #checkpoints: boolean
-  readonly #checkpointIntervalMs: number
   readonly #leases = new Map<LeaseId, Lease>()
   readonly #leaseOfKey = new Map<string, Lease>()
-  readonly #expiries = new LeaseHeap<Lease>(byExpiry)
-  readonly #checkpointTimes = new LeaseHeap<Lease>(byCheckpoint)
+  readonly #deadlines: LeaseDeadlines
   #isPrimary = false
   #grantedCount = 0
   #revokedCount = 0
@@ -94,8 +77,10 @@ export class Lessor {
   constructor(options: LessorOptions) {
     invariant(options.minimumTtl > 0, 'a lease lives at least a second')
     this.#minimumTtl = options.minimumTtl
-    this.#checkpoints = options.checkpoints ?? false
-    this.#checkpointIntervalMs = options.checkpointIntervalMs ?? CHECKPOINT_INTERVAL_MS
+    this.#deadlines = new LeaseDeadlines({
+      checkpoints: options.checkpoints ?? false,
+      checkpointIntervalMs: options.checkpointIntervalMs ?? CHECKPOINT_INTERVAL_MS,
+    })
   }
 
   /** Leases that exist. */
@@ -137,7 +122,10 @@ export class Lessor {
     return this.#leases.get(id)?.ttl
   }
 
-  /** Applies a grant. Errors: LEASE_NOT_FOUND for id 0 (the proposer picks one), LEASE_EXISTS, LEASE_TTL_TOO_LARGE. */
+  /**
+   * Applies a grant. Errors: LEASE_NOT_FOUND for id 0 (the proposer picks one), LEASE_EXISTS,
+   * LEASE_TTL_TOO_LARGE.
+   */
   grant(id: LeaseId, ttl: number, nowMs: number): GrantOutcome {
     if (id === NO_LEASE) return { kind: 'refused', code: 'LEASE_NOT_FOUND' }
     if (ttl > LEASE_TTL_MAX) return { kind: 'refused', code: 'LEASE_TTL_TOO_LARGE' }
@@ -146,15 +134,16 @@ export class Lessor {
     this.#leases.set(id, lease)
     this.#grantedCount++
     if (this.#isPrimary) {
-      this.#setExpiry(lease, nowMs + lease.ttl * 1_000)
-      this.#maybeScheduleCheckpoint(lease, nowMs)
+      this.#deadlines.fill(lease, nowMs)
+      this.#deadlines.scheduleCheckpoint(lease, nowMs)
     }
     return { kind: 'granted', ttl: lease.ttl }
   }
 
   /**
-   * Applies a revoke: removes the lease and detaches what still hangs on it. The keys to delete, in one
-   * transaction and in this order, are those of `keysOf` before. Returns false when there is no such lease.
+   * Applies a revoke: removes the lease and detaches what still hangs on it. The keys to delete, in
+   * one transaction and in this order, are those of `keysOf` before. Returns false when there is no
+   * such lease.
    */
   revoke(id: LeaseId): boolean {
     const lease = this.#leases.get(id)
@@ -163,8 +152,7 @@ export class Lessor {
       for (const key of lease.keys) this.#leaseOfKey.delete(key)
     }
     this.#leases.delete(id)
-    this.#expiries.maybeRemove(lease)
-    this.#checkpointTimes.maybeRemove(lease)
+    this.#deadlines.remove(lease)
     this.#revokedCount++
     return true
   }
@@ -175,18 +163,21 @@ export class Lessor {
     const lease = this.#leases.get(id)
     if (lease === undefined) return 'not-found'
     if (lease.expiryMs <= nowMs) return 'awaiting-revoke'
-    this.#setExpiry(lease, nowMs + lease.ttl * 1_000)
+    this.#deadlines.fill(lease, nowMs)
     this.#renewedCount++
     return lease.remainingTtl > 0 || lease.isCheckpointUnderWay ? 'renewed-uncheckpoint' : 'renewed'
   }
 
-  /** Applies a checkpoint: what was left of the lease, in seconds; 0 = full. False when there is no such lease. */
+  /**
+   * Applies a checkpoint: what was left of the lease, in seconds; 0 = full. False when there is no
+   * such lease.
+   */
   checkpoint(id: LeaseId, remainingTtl: number, nowMs: number): boolean {
     const lease = this.#leases.get(id)
     if (lease === undefined) return false
     lease.remainingTtl = Math.max(remainingTtl, 0)
     lease.isCheckpointUnderWay = false
-    if (this.#isPrimary) this.#maybeScheduleCheckpoint(lease, nowMs)
+    if (this.#isPrimary) this.#deadlines.scheduleCheckpoint(lease, nowMs)
     return true
   }
 
@@ -196,8 +187,8 @@ export class Lessor {
   }
 
   /**
-   * Hangs the key on the lease instead of on another. Ignored when there is no such lease: rows of a store may
-   * name leases that were revoked since, and a put is refused before it comes here.
+   * Hangs the key on the lease instead of on another. Ignored when there is no such lease: rows of
+   * a store may name leases that were revoked since, and a put is refused before it comes here.
    */
   attach(id: LeaseId, key: string): void {
     const lease = this.#leases.get(id)
@@ -232,93 +223,59 @@ export class Lessor {
     return { grantedTtl: lease.ttl, remaining: remaining === 0 ? 0 : remaining }
   }
 
-  /** All leases, those that end first in front; equal ends (all of them, on a follower) by id. Cost: n log n. */
+  /**
+   * All leases, those that end first in front; equal ends (all of them, on a follower) by id. Cost:
+   * n log n.
+   */
   list(): LeaseId[] {
-    return this.#sortedLeases().map((lease) => lease.id)
+    return sortByExpiry(this.#leases.values()).map((lease) => lease.id)
   }
 
   /**
-   * This member leads from now on: every lease gets the time that was left at its last checkpoint, or its full
-   * TTL, plus `extendMs` (an election timeout), because nobody knows how much of it the old leader saw pass.
+   * This member leads from now on: every lease gets the time that was left at its last checkpoint,
+   * or its full TTL, plus `extendMs` (an election timeout), because nobody knows how much of it the
+   * old leader saw pass.
    */
   promote(extendMs: number, nowMs: number): void {
     this.#isPrimary = true
-    for (const lease of this.#leases.values()) {
-      lease.expiryMs = nowMs + extendMs + timeLeftAtLeast(lease) * 1_000
-      lease.isCheckpointUnderWay = false
-    }
-    if (this.#leases.size > PILE_UP_LEASES) this.#spread()
-    this.#expiries.clear()
-    this.#checkpointTimes.clear()
-    for (const lease of this.#leases.values()) {
-      lease.expiryDueMs = lease.expiryMs
-      this.#expiries.put(lease)
-      this.#maybeScheduleCheckpoint(lease, nowMs)
-    }
+    this.#deadlines.begin([...this.#leases.values()], { extendMs, nowMs })
   }
 
   /** This member leads no more: nothing expires here. */
   demote(): void {
     this.#isPrimary = false
-    this.#expiries.clear()
-    this.#checkpointTimes.clear()
-    for (const lease of this.#leases.values()) {
-      lease.expiryMs = FOREVER
-      lease.expiryDueMs = FOREVER
-      lease.checkpointDueMs = FOREVER
-      lease.isCheckpointUnderWay = false
-    }
+    this.#deadlines.end(this.#leases.values())
   }
 
   /**
-   * Leases that have ended and whose revoke is to be proposed, those that ended first in front; at most `max`.
-   * The same lease comes again after REVOKE_RETRY_MS if it still exists then. Empty on a follower.
+   * Leases that have ended and whose revoke is to be proposed, those that ended first in front; at
+   * most `max`. The same lease comes again after REVOKE_RETRY_MS if it still exists then. Empty on
+   * a follower.
    */
   expired(nowMs: number, max = EXPIRED_PER_PASS_MAX): LeaseId[] {
-    const ended: LeaseId[] = []
-    while (ended.length < max) {
-      const lease = this.#expiries.soonest
-      if (lease === undefined || lease.expiryDueMs > nowMs) break
-      if (lease.expiryMs > nowMs) {
-        lease.expiryDueMs = lease.expiryMs
-      } else {
-        ended.push(lease.id)
-        lease.expiryDueMs = nowMs + REVOKE_RETRY_MS
-      }
-      this.#expiries.put(lease)
-    }
-    return ended
+    return this.#deadlines.expired(nowMs, max)
   }
 
   /**
-   * Checkpoints to propose now, at most `max` in one entry; call again while it gives `max` of them. Empty on a
-   * follower and when checkpoints are off.
+   * Checkpoints to propose now, at most `max` in one entry; call again while it gives `max` of
+   * them. Empty on a follower and when checkpoints are off.
    */
   dueCheckpoints(nowMs: number, max = CHECKPOINTS_PER_BATCH_MAX): LeaseCheckpoint[] {
-    const due: LeaseCheckpoint[] = []
-    while (due.length < max) {
-      const lease = this.#checkpointTimes.soonest
-      if (lease === undefined || lease.checkpointDueMs > nowMs) break
-      this.#checkpointTimes.maybeRemove(lease)
-      if (lease.expiryMs <= nowMs) continue
-      const remainingTtl = Math.ceil((lease.expiryMs - nowMs) / 1_000)
-      if (remainingTtl >= lease.ttl) {
-        this.#maybeScheduleCheckpoint(lease, nowMs)
-        continue
-      }
-      lease.isCheckpointUnderWay = true
-      due.push({ ID: lease.id, remaining_TTL: remainingTtl })
-    }
-    return due
+    return this.#deadlines.dueCheckpoints(nowMs, max)
   }
 
-  /** Milliseconds until `expired` may give something; 0 = now, Infinity = not before something changes. */
+  /**
+   * Milliseconds until `expired` may give something; 0 = now, Infinity = not before something
+   * changes.
+   */
   nextExpiryInMs(nowMs: number): number {
-    const lease = this.#expiries.soonest
-    return lease === undefined ? FOREVER : Math.max(lease.expiryDueMs - nowMs, 0)
+    return this.#deadlines.nextExpiryInMs(nowMs)
   }
 
-  /** Replaces everything by what bucket `lease` holds; keys are attached again by the store. Not primary then. */
+  /**
+   * Replaces everything by what bucket `lease` holds; keys are attached again by the store. Not
+   * primary then.
+   */
   restore(rows: Iterable<StoredLease>): void {
     this.demote()
     this.#leases.clear()
@@ -329,7 +286,10 @@ export class Lessor {
     }
   }
 
-  /** What bucket `lease` holds for it under `leaseRowKey(id)`; undefined when there is no such lease. */
+  /**
+   * What bucket `lease` holds for it under `leaseRowKey(id)`; undefined when there is no such
+   * lease.
+   */
   rowOf(id: LeaseId): Uint8Array | undefined {
     const lease = this.#leases.get(id)
     return lease === undefined ? undefined : leaseRowValue(lease)
@@ -351,49 +311,8 @@ export class Lessor {
     if (keys.size === 1) lease.keys = undefined
     else keys.delete(key)
   }
-
-  /** The heap is touched only when it would look too late: it finds out by itself that an expiry moved away. */
-  #setExpiry(lease: Lease, expiryMs: number): void {
-    lease.expiryMs = expiryMs
-    if (lease.expiryPlace >= 0 && lease.expiryDueMs <= expiryMs) return
-    lease.expiryDueMs = expiryMs
-    this.#expiries.put(lease)
-  }
-
-  #maybeScheduleCheckpoint(lease: Lease, nowMs: number): void {
-    if (!this.#checkpoints) return
-    if (timeLeftAtLeast(lease) * 1_000 <= this.#checkpointIntervalMs) return
-    lease.checkpointDueMs = nowMs + this.#checkpointIntervalMs
-    this.#checkpointTimes.put(lease)
-  }
-
-  #sortedLeases(): Lease[] {
-    return [...this.#leases.values()].sort((a, b) => {
-      if (a.expiryMs !== b.expiryMs) return a.expiryMs < b.expiryMs ? -1 : 1
-      return compareIds(a.id, b.id)
-    })
-  }
-
-  /** Delays ends just so much that no second holds more of them than can be revoked. Never ends one sooner. */
-  #spread(): void {
-    const leases = this.#sortedLeases()
-    for (let at = SPREAD_LEASES_PER_SECOND; at < leases.length; at++) {
-      const lease = leases[at] as Lease
-      const ahead = leases[at - SPREAD_LEASES_PER_SECOND] as Lease
-      lease.expiryMs = Math.max(lease.expiryMs, ahead.expiryMs + 1_000)
-    }
-  }
-}
-
-/** Seconds that a new leader owes the lease. */
-function timeLeftAtLeast(lease: Lease): number {
-  return lease.remainingTtl > 0 ? lease.remainingTtl : lease.ttl
 }
 
 function compareKeys(a: string, b: string): number {
-  return a < b ? -1 : 1
-}
-
-function compareIds(a: LeaseId, b: LeaseId): number {
   return a < b ? -1 : 1
 }

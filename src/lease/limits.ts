@@ -11,7 +11,9 @@ export const EXPIRED_PER_PASS_MAX = 500
 export const REVOKE_RETRY_MS = 3_000
 /** From so many leases on, a new leader spreads ends that have piled up. */
 export const PILE_UP_LEASES = 1_000
-/** How many leases may end in one second after spreading: below what the passes can revoke, 1,000. */
+/**
+ * How many leases may end in one second after spreading: below what the passes can revoke, 1,000.
+ */
 export const SPREAD_LEASES_PER_SECOND = 750
 /** Between two checkpoints of one lease; leases with less left are not checkpointed. */
 export const CHECKPOINT_INTERVAL_MS = 300_000
@@ -25,7 +27,9 @@ invariant(
   'spread leases leave room for those that end by themselves',
 )
 
-/** The shortest TTL that is granted, in seconds: nobody renews faster than a leader can be elected. */
+/**
+ * The shortest TTL that is granted, in seconds: nobody renews faster than a leader can be elected.
+ */
 export function minimumLeaseTtl(electionTimeoutMs: number): number {
   return Math.ceil((3 * electionTimeoutMs) / 2 / 1_000)
 }

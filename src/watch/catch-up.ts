@@ -20,8 +20,8 @@ export interface CatchUpOptions {
 }
 
 /**
- * Brings watchers that are behind to the present: from the newest events in memory when these reach back far
- * enough, else by reading the store, one read at a time for all that are behind.
+ * Brings watchers that are behind to the present: from the newest events in memory when these reach
+ * back far enough, else by reading the store, one read at a time for all that are behind.
  */
 export class CatchUp {
   readonly #history: WatchHistory
@@ -59,7 +59,10 @@ export class CatchUp {
     this.#isReading = false
   }
 
-  /** Serves up to WATCHERS_PER_PASS_MAX watchers that are behind; those far behind wait for one read of the store. */
+  /**
+   * Serves up to WATCHERS_PER_PASS_MAX watchers that are behind; those far behind wait for one read
+   * of the store.
+   */
   pass(): void {
     const near: Watcher[] = []
     const far: Watcher[] = []
@@ -121,7 +124,10 @@ export class CatchUp {
     this.#serveFromMemory(reached.filter((watcher) => watcher.state === 'behind'))
   }
 
-  /** Gives the watchers what they want of the events, which are all from their places to below `nextRevision`. */
+  /**
+   * Gives the watchers what they want of the events, which are all from their places to below
+   * `nextRevision`.
+   */
   #serve(watchers: readonly Watcher[], events: readonly SharedEvent[], nextRevision: number): void {
     const revision = Math.max(this.#revisionNow(), nextRevision - 1)
     for (const group of groupForCatchUp(watchers, events)) {

@@ -17,7 +17,9 @@ export class EventDelivery {
   readonly #encoder: ResponseEncoder
   readonly #prevKv: (event: StoreEvent) => Uint8Array | undefined
   readonly #fragmentBytes: number
-  /** The responses of one event by watch id, without and with prev_kv; valid for `#sharedFor` only. */
+  /**
+   * The responses of one event by watch id, without and with prev_kv; valid for `#sharedFor` only.
+   */
   readonly #shared = new Array<readonly Uint8Array[] | undefined>(2 * SHARED_IDS).fill(undefined)
   #eventsSent = 0
   #sharedFor: SharedEvent | undefined = undefined
@@ -61,7 +63,10 @@ export class EventDelivery {
     return { fields, joined: join(fields) }
   }
 
-  /** Several events to one watcher: one response, or fragments of it if it wants them and they are big. */
+  /**
+   * Several events to one watcher: one response, or fragments of it if it wants them and they are
+   * big.
+   */
   sendMany(watcher: Watcher, content: EventContent, revision: number): void {
     watcher.isQuiet = false
     const { fields, joined } = content
@@ -75,7 +80,10 @@ export class EventDelivery {
     }
   }
 
-  /** As etcd cuts them: as many events as stay below the size, at least one; all but the last say `fragment`. */
+  /**
+   * As etcd cuts them: as many events as stay below the size, at least one; all but the last say
+   * `fragment`.
+   */
   #sendFragments(watcher: Watcher, fields: readonly Uint8Array[], revision: number): void {
     const head = this.#encoder.head(revision, watcher.id, true)
     let at = 0

@@ -8,8 +8,8 @@ const AT_ONCE = Number.NEGATIVE_INFINITY
 const NEVER = Number.POSITIVE_INFINITY
 
 /**
- * When streams tell their idle watchers how far they are. Each stream has a period of its own, the interval and
- * up to a tenth more, so that streams opened together do not speak together.
+ * When streams tell their idle watchers how far they are. Each stream has a period of its own, the
+ * interval and up to a tenth more, so that streams opened together do not speak together.
  */
 export class ProgressSchedule {
   readonly #intervalMs: number
@@ -45,7 +45,9 @@ export class ProgressSchedule {
     return this.#dueMs === NEVER ? NEVER : Math.max(this.#dueMs - nowMs, 0)
   }
 
-  /** Tells the watchers of all streams that are due. Cost: one step a stream, only when one is due. */
+  /**
+   * Tells the watchers of all streams that are due. Cost: one step a stream, only when one is due.
+   */
   run(nowMs: number): void {
     if (this.#dueMs > nowMs) return
     this.#dueMs = NEVER

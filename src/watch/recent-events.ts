@@ -11,9 +11,10 @@ interface Transaction {
 }
 
 /**
- * The newest transactions, kept while some watcher is behind. A watcher that has read the store up to here takes
- * the rest from memory in one step; otherwise it would chase a store that changes during each read.
- * Holds at most what fits in one response: what is older is dropped and read from the store.
+ * The newest transactions, kept while some watcher is behind. A watcher that has read the store up
+ * to here takes the rest from memory in one step; otherwise it would chase a store that changes
+ * during each read. Holds at most what fits in one response: what is older is dropped and read from
+ * the store.
  */
 export class RecentEvents {
   readonly #revisionsMax: number

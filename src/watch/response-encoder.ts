@@ -3,7 +3,9 @@ import { type Encodable, preEncoded } from '../wire/codec.js'
 import { ResponseHeader, WatchResponse } from '../wire/rpc.js'
 import { Writer } from '../wire/writer.js'
 
-/** Tags of WatchResponse: header (1), watch_id (2), fragment (7); of ResponseHeader: revision (3). */
+/**
+ * Tags of WatchResponse: header (1), watch_id (2), fragment (7); of ResponseHeader: revision (3).
+ */
 const HEADER_TAG = 0x0a
 const WATCH_ID_TAG = 0x10
 const FRAGMENT_TAG = 0x38
@@ -22,7 +24,10 @@ export interface ResponseOrigin {
 /** What a response without events says, beside its header. */
 export type ControlResponse = Omit<Encodable<typeof WatchResponse>, 'header' | 'events'>
 
-/** Encodes the parts of WatchResponse that differ between watchers. What seldom changes is encoded once. */
+/**
+ * Encodes the parts of WatchResponse that differ between watchers. What seldom changes is encoded
+ * once.
+ */
 export class ResponseEncoder {
   readonly #term: () => Term
   readonly #identity: Uint8Array

@@ -11,7 +11,10 @@ const PREV_KV_TAG = 0x1a
 
 const writer = new Writer(4096)
 
-/** An event encoded at most once for each of the two forms that watchers ask for, however many they are. */
+/**
+ * An event encoded at most once for each of the two forms that watchers ask for, however many they
+ * are.
+ */
 export class SharedEvent {
   readonly event: StoreEvent
   #plain: Uint8Array | undefined = undefined

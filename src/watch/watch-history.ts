@@ -19,13 +19,17 @@ export interface WatchHistory {
   /** Events below it are gone; -1 when nothing was ever compacted. */
   readonly compactedRevision: Revision
   /**
-   * Events of `from` to `to` (both included): whole revisions in order, at least one, and `nextRevision`, below
-   * which nothing is left out. `done` is called once, at once or later. `compacted` when `from` cannot be read.
+   * Events of `from` to `to` (both included): whole revisions in order, at least one, and
+   * `nextRevision`, below which nothing is left out. `done` is called once, at once or later.
+   * `compacted` when `from` cannot be read.
    */
   eventsSince(
     wanted: Readonly<{ from: number; to: number; revisionsMax: number; bytesMax?: number }>,
     done: (outcome: EventsOutcome) => void,
   ): void
-  /** The encoded KeyValue before the event; undefined when there was none or it was compacted. Synchronous. */
+  /**
+   * The encoded KeyValue before the event; undefined when there was none or it was compacted.
+   * Synchronous.
+   */
   prevKv(event: StoreEvent): Uint8Array | undefined
 }

@@ -41,12 +41,12 @@ export interface WatchHubOptions extends ResponseOrigin {
 /**
  * Gives the changes of the store to everybody who watches them.
  *
- * Synced watchers are found by key when a transaction happens. A watcher that starts in the past, or whose client
- * does not read, is behind: it remembers only where it stopped, and catches up from memory or from the store. So
- * nothing is lost, repeated, or kept for it.
+ * Synced watchers are found by key when a transaction happens. A watcher that starts in the past,
+ * or whose client does not read, is behind: it remembers only where it stopped, and catches up from
+ * memory or from the store. So nothing is lost, repeated, or kept for it.
  *
- * What a watcher gets is in order, each event once, the events of one revision together, and a progress
- * notification never runs ahead of an event.
+ * What a watcher gets is in order, each event once, the events of one revision together, and a
+ * progress notification never runs ahead of an event.
  */
 export class WatchHub {
   readonly #history: WatchHistory
@@ -166,8 +166,8 @@ export class WatchHub {
   }
 
   /**
-   * Tells of a transaction that changed the store: once each, in order, right after it became visible. The events
-   * are all of its revision.
+   * Tells of a transaction that changed the store: once each, in order, right after it became
+   * visible. The events are all of its revision.
    */
   notify(revision: number, events: readonly StoreEvent[]): void {
     invariant(revision > this.#revision, 'transactions are told in the order of their revisions')
@@ -180,8 +180,9 @@ export class WatchHub {
   }
 
   /**
-   * One step of everything that takes time: full streams are looked at, due progress is told, and up to
-   * WATCHERS_PER_PASS_MAX watchers that are behind are served. True when there is more to do at once.
+   * One step of everything that takes time: full streams are looked at, due progress is told, and
+   * up to WATCHERS_PER_PASS_MAX watchers that are behind are served. True when there is more to do
+   * at once.
    */
   syncSome(nowMs: number): boolean {
     for (const stream of this.#blocked) stream.maybeUnblock()
@@ -198,8 +199,8 @@ export class WatchHub {
   }
 
   /**
-   * The store was replaced by a snapshot of another member: what happened in between was not told, so every
-   * watcher catches up from where it was.
+   * The store was replaced by a snapshot of another member: what happened in between was not told,
+   * so every watcher catches up from where it was.
    */
   resync(): void {
     const seen = this.#revision

@@ -24,8 +24,8 @@ export interface WatchHost {
 export interface WatchStreamOptions {
   readonly sink: WatchSink
   /**
-   * Asked for each watch before it is made; the text it returns is sent as cancel_reason. `end` as in Watcher.
-   * Default: every watch is allowed.
+   * Asked for each watch before it is made; the text it returns is sent as cancel_reason. `end` as
+   * in Watcher. Default: every watch is allowed.
    */
   readonly mayWatch?: ((key: string, end: string) => string | undefined) | undefined
 }
@@ -82,8 +82,8 @@ export class WatchStream {
   }
 
   /**
-   * Takes one request. 'overflow' when the client sends requests and does not read the answers: the owner then
-   * closes the stream and fails its call. Requests after `close` are ignored.
+   * Takes one request. 'overflow' when the client sends requests and does not read the answers: the
+   * owner then closes the stream and fails its call. Requests after `close` are ignored.
    */
   onRequest(request: WatchRequest): 'taken' | 'overflow' {
     if (this.#isClosed) return 'taken'
@@ -115,12 +115,16 @@ export class WatchStream {
     })
   }
 
-  /** Tells one watcher, or with NO_WATCH_ID all of them, that they have seen everything up to now. */
+  /**
+   * Tells one watcher, or with NO_WATCH_ID all of them, that they have seen everything up to now.
+   */
   sendProgress(watchId: number): void {
     this.#sendControl(this.#host.revision(), { watchId })
   }
 
-  /** Queues one response with events; `isBlocked` says afterwards whether there is room for more. */
+  /**
+   * Queues one response with events; `isBlocked` says afterwards whether there is room for more.
+   */
   send(parts: readonly Uint8Array[], eventCount: number): void {
     if (this.#isClosed) return
     this.#noteDrained()
@@ -155,7 +159,10 @@ export class WatchStream {
     return parked ?? []
   }
 
-  /** Looks whether the client has read everything; the sink's own sign comes only when the sink was full. */
+  /**
+   * Looks whether the client has read everything; the sink's own sign comes only when the sink was
+   * full.
+   */
   maybeUnblock(): void {
     if (this.#sink.queuedBytes === 0) this.#unblock()
   }

@@ -5,9 +5,9 @@ import type { WatchStream } from './watch-stream.js'
 import type { Watcher } from './watcher.js'
 
 /**
- * Which watchers have seen everything, which are behind, and which of those wait for their clients. The state of a
- * watcher says in which collection it is; both change here only. While any watcher is not synced, the newest
- * events are kept in memory for it.
+ * Which watchers have seen everything, which are behind, and which of those wait for their clients.
+ * The state of a watcher says in which collection it is; both change here only. While any watcher
+ * is not synced, the newest events are kept in memory for it.
  */
 export class WatcherPlaces {
   readonly #synced = new IntervalMap<Watcher>()

@@ -8,8 +8,8 @@ import type { WatchStream } from './watch-stream.js'
  * - `parked`: the same, and its client has to read first.
  * - `closed`: gone; whoever still holds it skips it.
  *
- * synced -> parked (its client is full) -> behind (the client has read) -> synced; behind -> parked;
- * any -> closed.
+ * synced -> parked (its client is full) -> behind (the client has read) -> synced; behind ->
+ * parked; any -> closed.
  */
 export type WatcherState = 'synced' | 'behind' | 'parked' | 'closed'
 

@@ -1,6 +1,7 @@
 /**
- * Random operations on a lessor and on a naive twin that looks at every lease each time. Also: what follows from
- * the log is equal on a member that never leads, and the same inputs give the same outputs.
+ * Random operations on a lessor and on a naive twin that looks at every lease each time. Also: what
+ * follows from the log is equal on a member that never leads, and the same inputs give the same
+ * outputs.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -134,7 +134,7 @@ describe('keep-alive', () => {
 })
 
 describe('expiry', () => {
-  test('hands out those that ended first, at most so many, and again when they were not revoked', () => {
+  test('hands out those that ended first, at most so many, and again when still there', () => {
     const lessor = primary()
     for (let at = 10; at >= 1; at--) lessor.grant(id(at), at + 1, 0)
     expect(lessor.expired(2_500, 3)).toEqual([1n])

@@ -29,7 +29,10 @@ export class ModelStore implements WatchHistory {
   readonly #previous = new Map<StoreEvent, Uint8Array>()
   #pending: (() => void)[] = []
 
-  /** One transaction; deletes of absent keys do nothing. Returns its events, none when nothing changed. */
+  /**
+   * One transaction; deletes of absent keys do nothing. Returns its events, none when nothing
+   * changed.
+   */
   commit(changes: readonly Change[]): readonly StoreEvent[] {
     const main = revision(this.currentRevision + 1)
     const events: StoreEvent[] = []

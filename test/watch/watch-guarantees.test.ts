@@ -1,7 +1,7 @@
 /**
- * Random histories with random watchers over the model of the store: puts, deletes, compactions, snapshots,
- * watches from old, current and future revisions, slow clients, cancels. At the end every client reads all, and
- * what it got must keep the guarantees.
+ * Random histories with random watchers over the model of the store: puts, deletes, compactions,
+ * snapshots, watches from old, current and future revisions, slow clients, cancels. At the end
+ * every client reads all, and what it got must keep the guarantees.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,4 +1,6 @@
-/** Checks what a client read against all that ever happened: the guarantees of watching, one by one. */
+/**
+ * Checks what a client read against all that ever happened: the guarantees of watching, one by one.
+ */
 import { expect } from 'vitest'
 import type { StoreEvent } from '../../src/mvcc/store-event.js'
 import { type Event, KeyValue } from '../../src/wire/mvccpb.js'
@@ -16,7 +18,10 @@ interface Watch {
   fragments: Event[]
 }
 
-/** `asked` are the client's create requests in order. `isAtRest`: everything owed has been delivered. */
+/**
+ * `asked` are the client's create requests in order. `isAtRest`: everything owed has been
+ * delivered.
+ */
 export function checkGuarantees(
   store: ModelStore,
   client: TestClient,

@@ -1,4 +1,7 @@
-/** How the hub shares work and bounds memory: slow clients, catching up in passes, replaced stores, counts. */
+/**
+ * How the hub shares work and bounds memory: slow clients, catching up in passes, replaced stores,
+ * counts.
+ */
 import { describe, expect, test } from 'vitest'
 import { revision } from '../../src/base/ids.js'
 import { CATCH_UP_BYTES_MAX, WATCHERS_PER_PASS_MAX } from '../../src/watch/limits.js'
@@ -162,7 +165,7 @@ describe('catching up', () => {
     expect(store.reads).toBe(1)
   })
 
-  test('gives at most 1,000 revisions and about a mebibyte in one response, whole revisions always', () => {
+  test('gives at most 1,000 revisions and a mebibyte in one response, never half a revision', () => {
     const { hub, commit, settle } = setUp()
     for (let at = 0; at < 1_500; at++) commit({ key: 'a', value: '' }, { key: 'b', value: '' })
     for (let at = 0; at < 3; at++) commit({ key: 'a', value: 'x'.repeat(CATCH_UP_BYTES_MAX - 100) })

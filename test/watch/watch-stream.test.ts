@@ -1,4 +1,7 @@
-/** What one client sees of its watches: requests in, decoded responses out, over a model of the store. */
+/**
+ * What one client sees of its watches: requests in, decoded responses out, over a model of the
+ * store.
+ */
 import { describe, expect, test } from 'vitest'
 import { latin1FromBytes } from '../../src/base/latin1.js'
 import { CONTROL_BYTES_MAX } from '../../src/watch/limits.js'
@@ -141,7 +144,7 @@ describe('events', () => {
     expect(told(response)).toEqual(['PUT a=1@2', 'PUT b=2@2'])
   })
 
-  test('carry the previous value when asked for, except when there was none or it is compacted', () => {
+  test('carry the previous value when asked for, except when none was or it is compacted', () => {
     const { hub, store, put, del } = setUp()
     const client = new TestClient(hub)
     client.create({ key: 'a', prevKv: true })
@@ -360,7 +363,7 @@ describe('progress', () => {
     expect(progress?.header?.revision).toBe(2)
   })
 
-  test('comes by itself to idle and synced watchers that want it, after interval and jitter', () => {
+  test('comes by itself to idle, synced watchers that want it, after interval and jitter', () => {
     const { hub, put } = setUp({
       progressIntervalMs: 1_000,
       entropy: { below: (bound) => bound - 1 },
