@@ -14,6 +14,7 @@ import {
   type MemberId,
   memberId,
   term,
+  ZERO_INDEX,
 } from '../../src/base/ids.js'
 import { sha1Id } from '../../src/base/sha1.js'
 import { fetchMembers, fetchVersion } from '../../src/peer/cluster-discovery.js'
@@ -105,6 +106,7 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
         ...['--listen-peer-urls', realPeerUrl, '--initial-advertise-peer-urls', realPeerUrl],
         ...['--listen-client-urls', realClientUrl, '--advertise-client-urls', realClientUrl],
         ...['--heartbeat-interval', '50', '--election-timeout', '500'],
+        ...['--snapshot-count', '100'],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
@@ -120,6 +122,8 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
     await ours.stop()
     rmSync(directory, { recursive: true, force: true })
   })
+
+  const isSnapshot = (one: Message): boolean => one.type === 'MsgSnap'
 
   const delivered = (type: Message['type']): Message[] =>
     ours.events.delivered.filter((message) => message.type === type)
@@ -197,6 +201,46 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
     expect(hash.revision).toBeGreaterThan(20)
     const future = getHashKV([realPeerUrl], 1_000_000, { ...calls, clusterIdText })
     await expect(future).rejects.toMatchObject({ code: 'FUTURE_REVISION' })
+  })
+
+  test('sends its database when we have lost what its log no longer holds', async () => {
+    // 3.4 keeps 5,000 entries behind each snapshot, and here makes one every 100.
+    const body = JSON.stringify({ key: 'a2V5', value: 'dmFsdWU=' })
+    const put = async (count: number): Promise<void> => {
+      for (let at = 0; at < count; at++) {
+        const answer = await fetch(`${realClientUrl}/v3/kv/put`, { method: 'POST', body })
+        await answer.arrayBuffer()
+      }
+    }
+    await Promise.all(Array.from({ length: 64 }, () => put(90)))
+    const bytes: Uint8Array[] = []
+    ours.events.onSnapshot = async (_, chunks) => {
+      for await (const chunk of chunks) bytes.push(chunk)
+    }
+    // A higher term makes it forget how far we were; from then on we claim to have nothing.
+    const highest = Math.max(...ours.events.delivered.map((one) => one.term))
+    ours.events.onDeliver = (message) => {
+      const answer = answerTo(message)
+      if (answer === undefined) return
+      const isRejected = message.type === 'MsgApp' && !ours.events.delivered.some(isSnapshot)
+      const refusal = { reject: true, index: message.index, rejectHint: ZERO_INDEX }
+      ours.transport.send([isRejected ? { ...answer, ...refusal } : answer])
+    }
+    const higher = { from: ours.id, to: realId, term: term(highest + 1) }
+    ours.transport.send([message({ ...higher, type: 'MsgHeartbeatResp' })])
+    await until(() => delivered('MsgSnap').length === 1, 20_000)
+    const [snapshot] = delivered('MsgSnap')
+    expect(snapshot?.snapshot?.metadata.index).toBeGreaterThan(5000)
+    expect(snapshot?.snapshot?.metadata.confState.voters).toHaveLength(2)
+    const database = Buffer.concat(bytes)
+    expect(database.readUInt32LE(16).toString(16)).toBe('ed0cdaed')
+    expect(ours.log.has('received and saved database snapshot')).toBe(true)
+    await until(() => realLog.includes('sent database snapshot'))
+    const index = snapshot?.snapshot?.metadata.index ?? ZERO_INDEX
+    const { term: now } = snapshot ?? { term: term(0) }
+    const taken = { from: ours.id, to: realId, term: now, type: 'MsgAppResp', index } as const
+    ours.transport.send([message(taken)])
+    await put(1)
   })
 
   test('follows us: it grants our vote and acknowledges whole and continued appends', async () => {
