@@ -12,13 +12,14 @@ import {
   id,
   message,
   optional,
+  signedCounter,
   uint32,
 } from './codec.js'
 import { ConfState } from './raftpb.js'
 
 /** `data` is present (possibly empty) or absent; both occur. */
 export const WalRecord = define('walpb.Record', {
-  type: always(counter(1)),
+  type: always(signedCounter(1)),
   crc: always(uint32(2)),
   data: optional(bytes(3)),
 })

@@ -6,7 +6,6 @@ import type { LeaseId, Revision } from '../base/ids.js'
 import {
   bool,
   bytes,
-  counter,
   type Decoded,
   define,
   enumeration,
@@ -62,6 +61,6 @@ export type Role = Decoded<typeof Role>
 export const StoredLease = define('leasepb.Lease', {
   ID: signedId<LeaseId>(1),
   TTL: signedCounter(2),
-  RemainingTTL: counter(3),
+  RemainingTTL: signedCounter(3),
 })
 export type StoredLease = Decoded<typeof StoredLease>

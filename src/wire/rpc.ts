@@ -116,7 +116,7 @@ export const Compare = define('etcdserverpb.Compare', {
   result: enumeration(1, COMPARE_RESULTS),
   target: enumeration(2, COMPARE_TARGETS),
   key: bytes(3),
-  ...oneof('target_union', {
+  ...oneof('targetUnion', {
     version: optional(signedCounter(4)),
     createRevision: optional(signedCounter<Revision>(5)),
     modRevision: optional(signedCounter<Revision>(6)),
@@ -206,7 +206,7 @@ export const SnapshotResponse = define('etcdserverpb.SnapshotResponse', {
 export type SnapshotResponse = Decoded<typeof SnapshotResponse>
 
 export const WatchRequest = define('etcdserverpb.WatchRequest', {
-  ...oneof('request_union', {
+  ...oneof('requestUnion', {
     createRequest: message(1, () => WatchCreateRequest),
     cancelRequest: message(2, () => WatchCancelRequest),
     progressRequest: message(3, () => WatchProgressRequest),
