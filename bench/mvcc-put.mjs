@@ -1,6 +1,6 @@
 // What a put, a read and a restart cost in the store and its backend, without network and log.
 // Usage: npm run build && node --expose-gc bench/mvcc-put.mjs [keys] [dist folder]
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -20,10 +20,20 @@ const directory = mkdtempSync('.tmp/bench-mvcc-')
 const engines = new LevelEngines(directory)
 const attachments = { leaseOf: () => 0n, attach() {}, detach() {} }
 const megabytes = (bytes) => `${Math.round(bytes / 1e6)} MB`
+/** Milliseconds that the main thread spent on a processor: other processes do not count, where Linux tells. */
+const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`
+const cpu = existsSync(SCHEDSTAT)
+  ? () => Number(readFileSync(SCHEDSTAT, 'utf8').split(' ')[0]) / 1e6
+  : () => performance.now()
+const anonymous = () => {
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : ''
+  return `${Math.round(Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1000)} MB of it not file pages`
+}
 const turn = () => new Promise((done) => setImmediate(done))
 
 async function open() {
   const begin = performance.now()
+  const cpuBegin = cpu()
   const { engine } = await new Promise((done, fail) =>
     openEngine(engines, (failure, opened) => (opened ? done(opened) : fail(failure))),
   )
@@ -37,7 +47,7 @@ async function open() {
   const store = new MvccStore({ rows: backend, attachments })
   await new Promise((done) => backend.restoreRows((row) => store.restoreRow(row), done))
   store.finishRestore()
-  return { backend, store, ms: performance.now() - begin }
+  return { backend, store, ms: performance.now() - begin, cpuMs: cpu() - cpuBegin }
 }
 
 const keyBytes = Buffer.alloc(64, 'k')
@@ -51,10 +61,10 @@ function keyAt(at) {
 const value = Buffer.alloc(256, 'v')
 
 async function puts(name, { store, backend }, count) {
-  let busy = 0
   let longest = 0
   let flushedAt = performance.now()
   const begin = performance.now()
+  const cpuBegin = cpu()
   for (let at = 0; at < count; ) {
     const start = performance.now()
     for (const until = Math.min(count, at + 100); at < until; at++) {
@@ -68,14 +78,12 @@ async function puts(name, { store, backend }, count) {
       backend.flush(false)
       flushedAt = now
     }
-    const spent = performance.now() - start
-    busy += spent
-    longest = Math.max(longest, spent)
+    longest = Math.max(longest, performance.now() - start)
     do await turn()
     while (backend.isOverloaded)
   }
   await new Promise((done) => backend.flush(true, done))
-  const micros = (busy * 1000) / count
+  const micros = ((cpu() - cpuBegin) * 1000) / count
   const total = ((performance.now() - begin) / 1000).toFixed(1)
   console.log(
     `${name}: ${micros.toFixed(2)} us a put on the main thread, ${total} s in all, longest 100 puts ${longest.toFixed(1)} ms`,
@@ -84,10 +92,10 @@ async function puts(name, { store, backend }, count) {
 
 function reads(name, { store }, pick, count) {
   const keys = Array.from({ length: count }, (_, at) => keyAt(pick(at)).toString('latin1'))
-  const begin = performance.now()
+  const begin = cpu()
   let found = 0
   for (const key of keys) found += store.range({ key, end: '' }).kvs.length
-  const micros = ((performance.now() - begin) * 1000) / count
+  const micros = ((cpu() - begin) * 1000) / count
   console.log(`${name}: ${micros.toFixed(2)} us a range of one key (${found}/${count} found)`)
 }
 
@@ -121,7 +129,7 @@ console.log(
 await puts('updates', opened, Math.min(KEYS, 200_000))
 global.gc?.()
 console.log(
-  `RSS ${megabytes(process.memoryUsage().rss)}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
+  `RSS ${megabytes(process.memoryUsage().rss)}, ${anonymous()}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
 )
 begin = performance.now()
 const hash = await new Promise((done) => opened.store.hashKv(0, done))
@@ -143,10 +151,12 @@ await new Promise((done) => opened.backend.close(done))
 opened = undefined
 global.gc?.()
 opened = await open()
-console.log(`restart: ${opened.ms.toFixed(0)} ms, ${opened.store.liveKeyCount} keys`)
+console.log(
+  `restart: ${opened.ms.toFixed(0)} ms, ${opened.cpuMs.toFixed(0)} of the main thread, ${opened.store.liveKeyCount} keys`,
+)
 global.gc?.()
 console.log(
-  `RSS ${megabytes(process.memoryUsage().rss)}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
+  `RSS ${megabytes(process.memoryUsage().rss)}, ${anonymous()}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
 )
 const same = await new Promise((done) => opened.store.hashKv(0, done))
 console.log(`HashKV ${same.hash} after the restart`)
