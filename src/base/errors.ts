@@ -106,6 +106,10 @@ export const errors = {
   BAD_LEADER_TRANSFEREE: refused('etcdserver: bad leader transferee', 9),
   WRONG_DOWNGRADE_VERSION_FORMAT: refused('etcdserver: wrong downgrade target version format', 3),
   INVALID_DOWNGRADE_TARGET: refused('etcdserver: invalid downgrade target version', 3),
+  CLUSTER_VERSION_UNAVAILABLE: passing(
+    'etcdserver: cluster version not found during downgrade',
+    14,
+  ),
   DOWNGRADE_IN_PROGRESS: refused('etcdserver: cluster has a downgrade job in progress', 9),
   NO_INFLIGHT_DOWNGRADE: refused('etcdserver: no inflight downgrade job', 9),
   CANCELED: passing('etcdserver: request canceled', 1),

@@ -1,21 +1,33 @@
-// Goal: keys survive the way to strings and back, and keep their order.
+// Goal: strings stand for bytes without loss and in the same order. Method: Buffer as the twin.
 import fc from 'fast-check'
-import { afterEach, expect, test } from 'vitest'
-import { bytesFromLatin1, latin1FromBytes } from '../../src/base/latin1.js'
-import { installNativeLatin1 } from '../../src/platform/native-latin1.js'
+import { afterEach, describe, expect, test } from 'vitest'
+import { bytesFromLatin1, latin1FromBytes, useLatin1Decoder } from '../../src/base/latin1.js'
 
-afterEach(() => installNativeLatin1())
+const portable = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 
-test.each(['portable', 'native'])('every byte is one character, and comes back (%s)', (kind) => {
-  if (kind === 'native') installNativeLatin1()
-  const all = Uint8Array.from({ length: 10_000 }, (_, at) => at & 0xff)
-  expect(latin1FromBytes(all)).toBe(Buffer.from(all).toString('latin1'))
-  fc.assert(
-    fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {
-      expect(bytesFromLatin1(latin1FromBytes(a))).toEqual(a)
-      const order = Math.sign(Buffer.compare(a, b))
-      const [first, second] = [latin1FromBytes(a), latin1FromBytes(b)]
-      expect(first < second ? -1 : first > second ? 1 : 0).toBe(order)
-    }),
-  )
+describe('latin1 strings', () => {
+  afterEach(() => useLatin1Decoder(portable))
+
+  test('hold every byte, also of long input, before a native decoder is set', () => {
+    for (const length of [0, 1, 4096, 4097, 10_000]) {
+      const bytes = new Uint8Array(length).map((_, at) => at)
+      expect(latin1FromBytes(bytes)).toBe(Buffer.from(bytes).toString('latin1'))
+      expect(bytesFromLatin1(latin1FromBytes(bytes))).toEqual(bytes)
+    }
+  })
+
+  test('order as their bytes do', () => {
+    const bytes = fc.uint8Array({ maxLength: 6 })
+    fc.assert(
+      fc.property(bytes, bytes, (a, b) => {
+        const [left, right] = [latin1FromBytes(a), latin1FromBytes(b)]
+        expect(left < right ? -1 : left > right ? 1 : 0).toBe(Buffer.compare(a, b))
+      }),
+    )
+  })
+
+  test('come from the decoder that the platform put in place', () => {
+    useLatin1Decoder(() => 'native')
+    expect(latin1FromBytes(new Uint8Array(3))).toBe('native')
+  })
 })
