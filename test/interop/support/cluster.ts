@@ -1,0 +1,253 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type EtcdctlOptions, etcdctl, mustEtcdctl, type Output } from './etcdctl.js'
+import { type MemberKind, MemberProcess, ROOT } from './member-process.js'
+import { freePort } from './ports.js'
+import { until } from './until.js'
+
+/** One row of `endpoint status`. */
+export interface Status {
+  readonly endpoint: string
+  readonly memberId: bigint
+  readonly leader: bigint
+  readonly revision: number
+  readonly raftTerm: number
+  readonly version: string
+}
+
+/** One row of `member list`. */
+export interface ListedMember {
+  readonly id: string
+  readonly isStarted: boolean
+  readonly name: string
+  readonly isLearner: boolean
+}
+
+type Flags = readonly string[]
+type Rest = Omit<EtcdctlOptions, 'endpoints' | 'args'> & Readonly<{ at?: MemberProcess }>
+
+/** A folder of its own under .tmp/interop. */
+export function temporaryFolder(name: string): string {
+  const base = join(ROOT, '.tmp/interop')
+  mkdirSync(base, { recursive: true })
+  return mkdtempSync(join(base, `${name}-`))
+}
+
+/**
+ * Members as child processes on free ports of 127.0.0.1, of either kind or both, plain text.
+ * `flags` go to every member.
+ */
+export class Cluster {
+  readonly folder: string
+  readonly members: MemberProcess[] = []
+  readonly #flags: Flags
+  readonly #token: string
+  #named = 0
+
+  constructor(options: Readonly<{ name: string; flags?: Flags }>) {
+    this.folder = temporaryFolder(options.name)
+    this.#flags = options.flags ?? []
+    this.#token = options.name
+  }
+
+  /** A new cluster of these kinds, started and healthy. */
+  static async start(
+    options: Readonly<{ name: string; kinds: readonly MemberKind[]; flags?: Flags }>,
+  ): Promise<Cluster> {
+    const cluster = new Cluster(options)
+    try {
+      for (const kind of options.kinds) await cluster.#plan(kind)
+      const initial = cluster.initialCluster()
+      for (const member of cluster.members) member.start(cluster.#startFlags(initial, 'new'))
+      await cluster.healthy()
+    } catch (error) {
+      const logs = cluster.logs()
+      await cluster.destroy()
+      throw new Error(`${error instanceof Error ? error.message : String(error)}\n${logs}`)
+    }
+    return cluster
+  }
+
+  async #plan(kind: MemberKind): Promise<MemberProcess> {
+    this.#named += 1
+    const name = `${kind}${this.#named}`
+    const folder = join(this.folder, name)
+    mkdirSync(folder)
+    const member = new MemberProcess({
+      kind,
+      name,
+      folder,
+      clientUrl: `http://127.0.0.1:${await freePort()}`,
+      peerUrl: `http://127.0.0.1:${await freePort()}`,
+      flags: [],
+    })
+    this.members.push(member)
+    return member
+  }
+
+  initialCluster(): string {
+    return this.members.map(({ name, options }) => `${name}=${options.peerUrl}`).join(',')
+  }
+
+  #startFlags(initial: string, state: 'new' | 'existing'): Flags {
+    return [
+      ...['--initial-cluster', initial, '--initial-cluster-state', state],
+      ...['--initial-cluster-token', this.#token, ...this.#flags],
+    ]
+  }
+
+  /** Flags with which a removed and wiped member joins again. */
+  joinFlags(): Flags {
+    return this.#startFlags(this.initialCluster(), 'existing')
+  }
+
+  get endpoints(): readonly string[] {
+    return this.members.filter(({ isRunning }) => isRunning).map(({ clientUrl }) => clientUrl)
+  }
+
+  member(name: string): MemberProcess {
+    const found = this.members.find((member) => member.name === name)
+    if (found === undefined) throw new Error(`no member ${name}`)
+    return found
+  }
+
+  /** etcdctl on all running members, or on `at`; a failure throws. */
+  ctl(args: readonly string[], rest: Rest = {}): Promise<string> {
+    return mustEtcdctl({ ...rest, endpoints: this.#endpointsOf(rest), args })
+  }
+
+  /** etcdctl on all running members, or on `at`, whatever comes of it. */
+  tryCtl(args: readonly string[], rest: Rest = {}): Promise<Output> {
+    return etcdctl({ ...rest, endpoints: this.#endpointsOf(rest), args })
+  }
+
+  #endpointsOf({ at }: Rest): readonly string[] {
+    return at === undefined ? this.endpoints : [at.clientUrl]
+  }
+
+  /** Resolves when every member that is not down by our doing commits. Throws at once when one ended by itself. */
+  async healthy(withinMs = 30_000): Promise<void> {
+    const wanted = this.members.filter(({ isWanted }) => isWanted)
+    const ended = await until(
+      'every member healthy',
+      async () => {
+        const crashed = wanted.find(({ isRunning }) => !isRunning)
+        if (crashed !== undefined) return crashed.name
+        for (const { name, clientUrl } of wanted) {
+          const response = await fetch(`${clientUrl}/health`)
+          const text = await response.text()
+          if (!response.ok) throw new Error(`${name}: ${text}`)
+        }
+        return 'none'
+      },
+      withinMs,
+    )
+    if (ended !== 'none')
+      throw new Error(`${ended} ended by itself\n${this.member(ended).log(4000)}`)
+  }
+
+  async status(): Promise<readonly Status[]> {
+    const text = await this.ctl(['endpoint', 'status', '-w', 'fields'])
+    return text.split('\n\n').flatMap((block) => {
+      const field = (name: string): string =>
+        new RegExp(`^"${name}" : "?([^"\n]*)`, 'm').exec(block)?.[1] ?? ''
+      if (block.trim() === '') return []
+      return {
+        endpoint: field('Endpoint'),
+        memberId: BigInt(field('MemberID')),
+        leader: BigInt(field('Leader')),
+        revision: Number(field('Revision')),
+        raftTerm: Number(field('RaftTerm')),
+        version: field('Version'),
+      }
+    })
+  }
+
+  async memberList(): Promise<readonly ListedMember[]> {
+    const text = await this.ctl(['member', 'list'])
+    return text.split('\n').map((line) => {
+      const [id = '', state, name = '', , , learner] = line.split(', ')
+      return { id, isStarted: state === 'started', name, isLearner: learner === 'true' }
+    })
+  }
+
+  async idOf(member: MemberProcess): Promise<string> {
+    const list = await this.memberList()
+    const found = list.find(({ name }) => name === member.name)
+    if (found === undefined) throw new Error(`${member.name} is not listed`)
+    return found.id
+  }
+
+  /** The member whose id all running members name as leader; waits for one. */
+  leader(): Promise<MemberProcess> {
+    return until('a leader that all agree on', async () => {
+      const rows = await this.status()
+      const own = rows.find(({ memberId, leader }) => memberId === leader)
+      if (own === undefined || rows.some(({ leader }) => leader !== own.leader)) return undefined
+      return this.members.find(({ clientUrl }) => clientUrl === own.endpoint)
+    })
+  }
+
+  async moveLeader(to: MemberProcess): Promise<void> {
+    const from = await this.leader()
+    if (from === to) return
+    await this.ctl(['move-leader', await this.idOf(to)])
+    await until(`${to.name} leads`, async () => (await this.leader()) === to)
+  }
+
+  /** `member add`, then the process; resolves when it serves. Learners serve only a few calls, so they are not awaited. */
+  async add(
+    kind: MemberKind,
+    options: Readonly<{ isLearner?: boolean }> = {},
+  ): Promise<MemberProcess> {
+    const running = this.endpoints
+    const member = await this.#plan(kind)
+    const { name } = member
+    const { peerUrl } = member.options
+    const learner = options.isLearner === true ? ['--learner'] : []
+    await until('member added', async () => {
+      const args = ['member', 'add', name, '--peer-urls', peerUrl, ...learner]
+      await mustEtcdctl({ endpoints: running, args })
+      return true
+    })
+    member.start(this.joinFlags())
+    if (options.isLearner !== true) await this.healthy()
+    return member
+  }
+
+  async remove(member: MemberProcess): Promise<void> {
+    const id = await this.idOf(member)
+    const rest = this.endpoints.filter((endpoint) => endpoint !== member.clientUrl)
+    await until('member removed', async () => {
+      await mustEtcdctl({ endpoints: rest, args: ['member', 'remove', id] })
+      return true
+    })
+    this.members.splice(this.members.indexOf(member), 1)
+    await member.kill()
+  }
+
+  /** HashKV of every running member at one revision, once all have reached it: one value when they agree. */
+  async hashes(): Promise<ReadonlySet<string>> {
+    const rows = await this.status()
+    const revision = Math.max(...rows.map((row) => row.revision))
+    await until('every member at the revision', async () =>
+      (await this.status()).every((row) => row.revision >= revision),
+    )
+    const text = await this.ctl(['endpoint', 'hashkv', '--rev', String(revision)])
+    return new Set(text.split('\n').map((line) => line.split(', ')[1] ?? line))
+  }
+
+  logs(bytes = 4000): string {
+    return this.members
+      .map(
+        (member) => `--- ${member.name}: ${member.commandLine().join(' ')}\n${member.log(bytes)}`,
+      )
+      .join('\n')
+  }
+
+  /** Kills every member and removes the folder. */
+  async destroy(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.kill()))
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  }
+}

@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process'
+
+/** What a run of etcdctl left behind; `code` is null when it was ended by a signal. */
+export interface Output {
+  readonly stdout: string
+  readonly stderr: string
+  readonly code: number | null
+}
+
+export interface EtcdctlOptions {
+  readonly endpoints: readonly string[]
+  readonly args: readonly string[]
+  /** 3 unless told. */
+  readonly api?: '2' | '3'
+  readonly stdin?: string
+  /** Ends it (SIGTERM) a moment after its standard output satisfies this; for commands that never end. */
+  readonly enough?: (stdout: string) => boolean
+  /** 20 s unless told; then it is killed. */
+  readonly timeoutMs?: number
+}
+
+/** What comes within this time after "enough" is still seen: one event too many must not go unnoticed. */
+const AFTERMATH_MS = 150
+
+/** Runs Debian's etcdctl. Only the variables named here reach it. Output bytes are kept as latin1 characters. */
+export function etcdctl(options: EtcdctlOptions): Promise<Output> {
+  const { endpoints, args, api = '3', stdin = '', enough, timeoutMs = 20_000 } = options
+  return new Promise((resolve, reject) => {
+    const child = spawn('/usr/bin/etcdctl', ['--endpoints', endpoints.join(','), ...args], {
+      env: { PATH: process.env.PATH ?? '', ETCDCTL_API: api },
+    })
+    let stdout = ''
+    let stderr = ''
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+    child.stdout.setEncoding('latin1').on('data', (text: string) => {
+      stdout += text
+      if (enough?.(stdout)) setTimeout(() => child.kill('SIGTERM'), AFTERMATH_MS)
+    })
+    child.stderr.setEncoding('latin1').on('data', (text: string) => {
+      stderr += text
+    })
+    child.stdin.on('error', () => {})
+    child.stdin.end(stdin)
+    child.once('error', reject)
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ stdout, stderr, code })
+    })
+  })
+}
+
+/** As `etcdctl`, but a failure throws with everything it said. Gives the standard output without the last newline. */
+export async function mustEtcdctl(options: EtcdctlOptions): Promise<string> {
+  const { stdout, stderr, code } = await etcdctl(options)
+  if (code !== 0 && options.enough === undefined) {
+    throw new Error(`etcdctl ${options.args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
+  }
+  return stdout.replace(/\n$/, '')
+}

@@ -1,0 +1,189 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+export const ETCD = '/usr/bin/etcd'
+export const DAEMON_BUILT = join(ROOT, 'dist/daemon/main.js')
+
+/**
+ * The command that starts a member of ours. INTEROP_OURS puts another program in its place: with
+ * `INTEROP_OURS=/usr/bin/etcd` the suite runs on the real thing alone, which is how its expectations are checked.
+ */
+export const OURS: readonly [string, ...string[]] =
+  process.env.INTEROP_OURS === undefined
+    ? [process.execPath, join(ROOT, 'bin/etcd')]
+    : [process.env.INTEROP_OURS]
+
+/** Whose program a member runs: the machine's etcd, or ours. */
+export type MemberKind = 'etcd' | 'ours'
+
+/** How a process ended: its exit code, or the signal that ended it, and how long that took in milliseconds. */
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly tookMs: number
+}
+
+export interface MemberOptions {
+  readonly kind: MemberKind
+  readonly name: string
+  /** Folder of this member; its data goes to `data` inside and its output to `log`. */
+  readonly folder: string
+  readonly clientUrl: string
+  readonly peerUrl: string
+  /** Everything on the command line besides name, data-dir and the four URL flags. */
+  readonly flags: readonly string[]
+}
+
+const alive = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
+
+/** Starts a program whose output goes to a file, and which does not outlive this process. */
+export function spawnLogged(
+  command: readonly string[],
+  options: Readonly<{ log: string; cwd: string; env?: Record<string, string> }>,
+): ChildProcess {
+  const [program = '', ...args] = command
+  mkdirSync(dirname(options.log), { recursive: true })
+  const output = openSync(options.log, 'a')
+  const child = spawn(program, args, {
+    cwd: options.cwd,
+    env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
+    stdio: ['ignore', output, output],
+  })
+  closeSync(output)
+  alive.add(child)
+  child.once('exit', () => alive.delete(child))
+  child.once('error', () => alive.delete(child))
+  return child
+}
+
+/** The end of a process that was started; at once when it has ended already. */
+export function endingOf(child: ChildProcess): Promise<Ending> {
+  const since = Date.now()
+  const now = (): Ending => ({
+    code: child.exitCode,
+    signal: child.signalCode,
+    tookMs: Date.now() - since,
+  })
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(now())
+  return new Promise((resolve) => child.once('exit', () => resolve(now())))
+}
+
+/** One member as a child process: started, stopped, killed, paused, and started again with the same flags. */
+export class MemberProcess {
+  readonly options: MemberOptions
+  readonly logFile: string
+  #child: ChildProcess | undefined
+  /** Flags of the next start in place of the first ones (`--initial-cluster-state existing` after a re-add). */
+  #flags: readonly string[]
+  #isWanted = false
+
+  constructor(options: MemberOptions) {
+    this.options = options
+    this.logFile = join(options.folder, 'log')
+    this.#flags = options.flags
+  }
+
+  get name(): string {
+    return this.options.name
+  }
+
+  get clientUrl(): string {
+    return this.options.clientUrl
+  }
+
+  get dataDir(): string {
+    return join(this.options.folder, 'data')
+  }
+
+  get isRunning(): boolean {
+    const child = this.#child
+    return child !== undefined && child.exitCode === null && child.signalCode === null
+  }
+
+  /** Was started and not ended by us: when it does not run, it ended by itself. */
+  get isWanted(): boolean {
+    return this.#isWanted
+  }
+
+  get pid(): number | undefined {
+    return this.isRunning ? this.#child?.pid : undefined
+  }
+
+  commandLine(): readonly string[] {
+    const { kind, name, clientUrl, peerUrl } = this.options
+    const program = kind === 'ours' ? OURS : [ETCD]
+    return [
+      ...program,
+      ...['--name', name, '--data-dir', this.dataDir],
+      ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
+      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+      ...this.#flags,
+    ]
+  }
+
+  start(flags?: readonly string[]): void {
+    if (this.isRunning) throw new Error(`${this.name} runs already`)
+    if (flags !== undefined) this.#flags = flags
+    this.#isWanted = true
+    this.#child = spawnLogged(this.commandLine(), { log: this.logFile, cwd: this.options.folder })
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
+  }
+
+  /** Resolves when the process has ended, by itself or otherwise. */
+  ended(): Promise<Ending> {
+    const child = this.#child
+    if (child === undefined) throw new Error(`${this.name} was never started`)
+    return endingOf(child)
+  }
+
+  /** SIGKILL: nothing is flushed, nobody is told. */
+  async kill(): Promise<void> {
+    this.#isWanted = false
+    if (!this.isRunning) return
+    this.signal('SIGKILL')
+    await this.ended()
+  }
+
+  /** SIGTERM, and SIGKILL when it has not ended after 15 s. */
+  async stop(): Promise<Ending> {
+    this.#isWanted = false
+    const ended = this.ended()
+    this.signal('SIGCONT')
+    this.signal('SIGTERM')
+    const timer = setTimeout(() => this.signal('SIGKILL'), 15_000)
+    try {
+      return await ended
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async restart(): Promise<void> {
+    await this.kill()
+    this.start()
+  }
+
+  /** Removes the data directory of a member that is down. */
+  wipe(): void {
+    if (this.isRunning) throw new Error(`${this.name} must be down to be wiped`)
+    rmSync(this.dataDir, { recursive: true, force: true })
+  }
+
+  /** The last `bytes` bytes of its output. */
+  log(bytes = 1_000_000): string {
+    try {
+      return readFileSync(this.logFile, 'utf8').slice(-bytes)
+    } catch {
+      return ''
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import { existsSync } from 'node:fs'
+import { describe } from 'vitest'
+import { DAEMON_BUILT, ETCD, OURS } from './member-process.js'
+
+/** What a test needs beside Node and npm, and the file that tells whether it is there. */
+const places = {
+  daemon: OURS[1] === undefined ? OURS[0] : DAEMON_BUILT,
+  etcd: ETCD,
+  etcdctl: '/usr/bin/etcdctl',
+  'python3-etcd3': '/usr/lib/python3/dist-packages/etcd3/__init__.py',
+  'ruby-foreman': '/usr/bin/foreman',
+} as const
+
+export type Requirement = keyof typeof places
+
+/** What of `needs` is missing on this machine. */
+export function missing(needs: readonly Requirement[]): readonly Requirement[] {
+  return needs.filter((need) => !existsSync(places[need] ?? ''))
+}
+
+/**
+ * A `describe` that is skipped, with a title that names what is missing, where the machine lacks something.
+ * With CI=true it runs all the same and fails: there everything is installed.
+ */
+export function describeWith(needs: readonly Requirement[], title: string, body: () => void): void {
+  const absent = missing(needs)
+  if (absent.length === 0) describe(title, body)
+  else if (process.env.CI === 'true') describe(`${title} (missing: ${absent.join(', ')})`, body)
+  else describe.skip(`${title} (skipped, missing: ${absent.join(', ')})`, body)
+}

@@ -1,0 +1,138 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { temporaryFolder } from './cluster.js'
+import { etcdctl } from './etcdctl.js'
+import { type MemberKind, MemberProcess } from './member-process.js'
+import { until } from './until.js'
+import { V3Client } from './v3-client.js'
+
+/**
+ * One command line of etcdctl (blanks separate, single quotes group), and what belongs to it. `$NAME` stands for
+ * what an earlier step captured: the first group of `capture` in its output.
+ */
+export interface Step {
+  readonly line: string
+  readonly stdin?: string
+  readonly capture?: readonly [name: string, pattern: RegExp]
+  /** For commands that do not end: it is ended after this many lines of standard output. */
+  readonly endAfterLines?: number
+  /** What may differ, and why: replaced before the comparison, on both sides. */
+  readonly mask?: readonly (readonly [pattern: RegExp, replacement: string])[]
+  /** Objects, rows and lines of the output may come in any order. */
+  readonly isUnordered?: boolean
+  /** Raises this alarm through the API before the command. */
+  readonly alarm?: 'NOSPACE' | 'CORRUPT'
+}
+
+/** The member every run of a transcript talks to: the same ports, hence the same ids. */
+export interface Place {
+  readonly clientUrl: string
+  readonly peerUrl: string
+}
+
+const words = (line: string): readonly string[] =>
+  [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
+
+/** What differs between any two runs or versions: sizes, times, the version, the client's own warnings. */
+const ALWAYS: readonly (readonly [RegExp, string])[] = [
+  [/^\{"level":.*\n?/gm, ''],
+  [/^\{"level":"warn".*$/gm, ''],
+  [/\b3\.(?:4\.23|5\.33)\b/g, '<version>'],
+  [/\b\d+(?:\.\d+)? (?:[kMG]?B)\b/g, '<size>'],
+  [/"(dbSize|dbSizeInUse)":\d+/g, '"$1":<size>'],
+  [/"(DBSize|DBSizeInUse)" : \d+/g, '"$1" : <size>'],
+  [/\b[0-9.]+(?:µs|Âµs|ms|s)\b(?=$|"| \||\n)/gm, '<took>'],
+  [/remaining\(\d+s\)/g, 'remaining(<s>)'],
+  [/"ttl":(\d+)/g, '"ttl":<s>'],
+  [/^"TTL" : \d+$/gm, '"TTL" : <s>'],
+]
+
+/** A table without the widths of its columns. */
+function withoutWidths(text: string): string {
+  if (!text.startsWith('+-')) return text
+  const rows = text.split('\n').filter((row) => !row.startsWith('+-'))
+  return rows.map((row) => row.replace(/ *\| */g, '|')).join('\n')
+}
+
+function normalise(text: string, captured: ReadonlyMap<string, string>, step: Step): string {
+  let result = text
+  for (const [name, value] of captured) {
+    result = result.replaceAll(value, `<${name}>`)
+    if (/^[0-9a-f]{16}$/.test(value)) {
+      result = result.replaceAll(String(BigInt(`0x${value}`)), `<${name}>`)
+    }
+  }
+  for (const [pattern, replacement] of [...(step.mask ?? []), ...ALWAYS]) {
+    result = result.replace(pattern, replacement)
+  }
+  result = withoutWidths(result)
+  if (step.isUnordered !== true) return result
+  return result
+    .split(/\[\{|\},\{|\}\]|\n/)
+    .sort()
+    .join('\n')
+}
+
+const lineCount = (text: string): number => text.split('\n').length - 1
+
+/** Runs the steps in order against one new member of this kind; one comparable text a step, in the same order. */
+export async function runTranscript(
+  kind: MemberKind,
+  place: Place,
+  steps: readonly Step[],
+): Promise<readonly string[]> {
+  const folder = temporaryFolder(`diff-${kind}`)
+  mkdirSync(join(folder, 'n1'))
+  const flags = ['--initial-cluster', `n1=${place.peerUrl}`, '--initial-cluster-token', 'diff']
+  const member = new MemberProcess({
+    kind,
+    name: 'n1',
+    folder: join(folder, 'n1'),
+    ...place,
+    flags,
+  })
+  const client = new V3Client(place.clientUrl)
+  try {
+    member.start()
+    await until(`${kind} serves`, async () => (await fetch(`${place.clientUrl}/health`)).ok)
+    const captured = new Map<string, string>()
+    const texts: string[] = []
+    for (const step of steps) texts.push(await runStep(step, { place, captured, client }))
+    return texts
+  } catch (error) {
+    throw new Error(`${kind}: ${String(error)}\n${member.log(4000)}`)
+  } finally {
+    client.close()
+    await member.kill()
+  }
+}
+
+interface Context {
+  readonly place: Place
+  readonly captured: Map<string, string>
+  readonly client: V3Client
+}
+
+async function runStep(step: Step, { place, captured, client }: Context): Promise<string> {
+  const { line, stdin, endAfterLines, capture, alarm } = step
+  if (alarm !== undefined) {
+    const { header } = await client.range({ key: 'x' })
+    await client.activateAlarm(header.member_id, alarm)
+  }
+  const args = words(line).map((word) =>
+    word.replace(/\$([A-Z0-9]+)/g, (_, name: string) => captured.get(name) ?? `$${name}`),
+  )
+  const { stdout, stderr, code } = await etcdctl({
+    endpoints: [new URL(place.clientUrl).host],
+    args,
+    timeoutMs: 8000,
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(endAfterLines === undefined
+      ? {}
+      : { enough: (text: string) => lineCount(text) >= endAfterLines }),
+  })
+  const found = capture?.[1].exec(stdout)?.[1]
+  if (capture !== undefined && found !== undefined) captured.set(capture[0], found)
+  const [out, err] = [stdout, stderr].map((text) => normalise(text, captured, step))
+  return `stdout:\n${out}\nstderr:\n${err}\nexit code: ${code}`
+}
