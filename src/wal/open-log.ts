@@ -140,8 +140,15 @@ function cleanTail(
     log?.info('repaired', { path, error: 'unexpected EOF' })
     return
   }
-  const last = end.bytes.findLastIndex((byte) => byte !== 0)
-  if (last < end.offset) return
-  file.writeSync(new Uint8Array(last + 1 - end.offset), end.offset)
+  const dirtyEnd = endOfContent(end.bytes, end.offset)
+  if (dirtyEnd === end.offset) return
+  file.writeSync(new Uint8Array(dirtyEnd - end.offset), end.offset)
   file.sync()
+}
+
+/** Behind the last byte that is not zero; `start` when all from there on are. */
+function endOfContent(bytes: Uint8Array, start: number): number {
+  let end = bytes.length
+  while (end > start && bytes[end - 1] === 0) end--
+  return end
 }

@@ -4,7 +4,7 @@ import { WalRecord } from '../wire/disk-messages.js'
 import { WireError } from '../wire/reader.js'
 import { FRAME_HEADER_BYTES, type FrameHeader, RECORD_CRC, readFrameHeader } from './record.js'
 import type { SegmentName } from './segment-name.js'
-import { hasZeroSector, isStartOfRecord } from './torn.js'
+import { hasZeroSector, isStartOfRecord, isZeroToSectorEnd } from './torn.js'
 import { WalError } from './wal-error.js'
 
 /** Where reading ended. */
@@ -57,6 +57,8 @@ export class RecordReader {
       if (left > 0 && left < FRAME_HEADER_BYTES) return this.#torn('TORN')
       const header = left === 0 ? undefined : readFrameHeader(this.#bytes, this.#offset)
       if (header !== undefined) return this.#record(header)
+      // A sector is written whole or not at all: an interrupted write cannot have left just the length out.
+      if (!isZeroToSectorEnd(this.#bytes, this.#offset)) throw new WalError('LENGTH_LOST')
       if (this.#isLast) return undefined
       this.#open(this.#at + 1)
     }

@@ -31,11 +31,17 @@ export interface FrameHeader {
   readonly isPlausible: boolean
 }
 
+const readUint32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)) >>>
+  0
+
 /** Reads a header; undefined for eight zeros, which end a segment. */
 export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, FRAME_HEADER_BYTES)
-  const low = view.getUint32(0, true)
-  const high = view.getUint32(4, true)
+  const low = readUint32(bytes, at)
+  const high = readUint32(bytes, at + 4)
   if (low === 0 && high === 0) return undefined
   const flags = high >>> 24
   const recordBytes = (high & 0xff_ffff) * 0x1_0000_0000 + low

@@ -12,6 +12,7 @@ import {
 } from './record.js'
 import { type ReadEnd, RecordReader } from './record-reader.js'
 import { type SegmentName, segmentsAmong, segmentsFrom } from './segment-name.js'
+import { Slab } from './slab.js'
 import { WalError } from './wal-error.js'
 
 /** The snapshot that reading starts behind; index 0 and term 0 for the beginning of the log. */
@@ -26,7 +27,7 @@ export interface WalContents {
   readonly metadata: Uint8Array | undefined
   /** The last one saved; undefined when none was. */
   readonly hardState: HardState | undefined
-  /** Entries behind the snapshot, without a gap; their bytes are their own. */
+  /** Entries behind the snapshot, without a gap; neighbours may share memory, with nobody else. */
   readonly entries: readonly Entry[]
   /** Index of the last entry or snapshot in the log, whichever is higher. */
   readonly lastIndex: LogIndex
@@ -109,6 +110,7 @@ class ReplayState {
   #metadata: Uint8Array | undefined
   #hardState: HardState | undefined
   readonly #entries: Entry[] = []
+  readonly #slab = new Slab()
   #lastIndex: LogIndex
   #isSnapshotFound = false
   /** Segment of the last metadata record. */
@@ -162,9 +164,10 @@ class ReplayState {
     if (at < 0) return
     const entries = this.#entries
     if (at > entries.length) throw new WalError('ENTRY_GAP')
-    entries.length = at
-    // The data is a view of a whole segment, which must not stay in memory for one entry's sake.
-    entries.push({ ...entry, data: new Uint8Array(entry.data) })
+    if (at < entries.length) entries.length = at
+    const { type, term, index, data } = entry
+    // The data is a view of a whole segment, which must not stay in memory for its sake.
+    entries.push({ type, term, index, data: this.#slab.copy(data) })
   }
 
   #snapshot(snapshot: WalSnapshot): void {

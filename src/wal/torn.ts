@@ -19,6 +19,13 @@ export function hasZeroSector(bytes: Uint8Array, start: number, end: number): bo
   return false
 }
 
+/** Whether all bytes from `start` to the end of its sector, or of the file, are zero. */
+export function isZeroToSectorEnd(bytes: Uint8Array, start: number): boolean {
+  const end = Math.min(bytes.length, start - (start % SECTOR_BYTES) + SECTOR_BYTES)
+  for (let at = start; at < end; at++) if (bytes[at] !== 0) return false
+  return true
+}
+
 /** A varint below 2^35, or undefined when the bytes end within it. */
 function readVarint(
   bytes: Uint8Array,

@@ -15,6 +15,7 @@ export class ZeroAhead {
   readonly #limit: number
   readonly #onFilled: () => void
   #step = 0
+  #lastBytes: number = ZERO_STEPS_BYTES[0]
   #fillStart: number | undefined
   #isGivenUp = false
 
@@ -35,7 +36,7 @@ export class ZeroAhead {
   }
 
   /**
-   * Starts to fill when less than half a step is left behind `end`, the end of the writes that are done or under
+   * Starts to fill when less than half of the last step is left behind `end`, the end of the writes that are done or under
    * way. Calls `onFilled` when it has ended.
    */
   maybeFill(end: number): boolean {
@@ -43,8 +44,9 @@ export class ZeroAhead {
     const step = ZERO_STEPS_BYTES[this.#step] as number
     const start = Math.max(this.#file.bytes, end)
     const target = Math.min(start + step, this.#limit)
-    if (start - end >= step / 2 || target <= start) return false
+    if (start - end >= this.#lastBytes / 2 || target <= start) return false
     this.#fillStart = start
+    this.#lastBytes = step
     this.#file.fillZeros(start, target, (error) => this.#filled(error))
     return true
   }
