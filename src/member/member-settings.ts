@@ -2,6 +2,8 @@
 export interface MemberSettings {
   /** Milliseconds a tick of the Raft clock (`--heartbeat-interval`). */
   readonly tickMs: number
+  /** The election timeout in ticks. */
+  readonly electionTicks: number
   /** Milliseconds without a leader before an election (`--election-timeout`). */
   readonly electionTimeoutMs: number
   /** Applied entries between two snapshots on disk (`--snapshot-count`), at least 1. */

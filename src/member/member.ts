@@ -153,6 +153,7 @@ export class Member implements PeerEvents {
   /** A snapshot of another member is being installed: there is no state to read meanwhile. */
   #isReplacingState = false
   #isAskingVersions = false
+  #isDefragmenting = false
   #nextVersionPassMs = 0
   #nextV2SyncMs = 0
   #leadershipWaiters: LeadershipWaiter[] = []
@@ -200,7 +201,10 @@ export class Member implements PeerEvents {
         sendSnapshot: (message) => this.#sendSnapshot(message),
         apply: (entry) => this.#apply(entry),
         onApplied: (applied) => this.#onApplied(applied),
-        onRead: (context, index) => this.#reads.onAnswer(context, index),
+        onRead: (context, index) => {
+          this.#reads.onAnswer(context, index)
+          this.#reads.onApplied(this.appliedIndex)
+        },
         onSoftState: (soft) => this.#onSoftState(soft),
         nowMs: () => this.#clock.monotonicMs(),
       },
@@ -349,8 +353,11 @@ export class Member implements PeerEvents {
     this.#loop.poke()
   }
 
-  /** Starts an election at once instead of waiting for the timeout; for a cluster of one. */
-  campaign(): void {
+  /** Starts an election at once instead of waiting for the timeout, if nobody else could vote. */
+  campaignWhenAlone(): void {
+    this.#loop.run()
+    const voters = this.#confState.voters
+    if (voters.length !== 1 || voters[0] !== this.id) return
     this.#node.campaign()
     this.#loop.poke()
   }
@@ -771,10 +778,16 @@ export class Member implements PeerEvents {
     this.#compactor.whenFinished(at, () => this.backend.flush(false, () => done()))
   }
 
+  get isDefragmenting(): boolean {
+    return this.#isDefragmenting
+  }
+
   /** Rewrites the store's files without what is dead, while everybody goes on. */
   defragment(done: (failure: Error | undefined) => void): void {
     this.#log.info('starting defragmentation')
+    this.#isDefragmenting = true
     this.backend.defragment((failure) => {
+      this.#isDefragmenting = false
       this.#log.info('finished defragmentation')
       done(failure)
     })
@@ -1018,8 +1031,10 @@ export class Member implements PeerEvents {
 
   /** The first entry of this member's term is applied: from now on it answers for leases. */
   #onLeading(): void {
-    this.#state.lessor.promote(this.settings.electionTimeoutMs, this.#clock.monotonicMs())
+    const nowMs = this.#clock.monotonicMs()
+    this.#state.lessor.promote(this.settings.electionTimeoutMs, nowMs)
     this.#nextVersionPassMs = 0
+    this.#superviseVersion(nowMs)
   }
 
   // What the leader looks after.
@@ -1094,7 +1109,7 @@ export class Member implements PeerEvents {
   }
 
   #install(snapshot: Snapshot, write: DurableWrite, done: () => void): void {
-    const { index, confState } = snapshot.metadata
+    const { index } = snapshot.metadata
     this.#isReplacingState = true
     this.#log.info('applying snapshot', {
       'incoming-leader-snapshot-index': index,
@@ -1102,17 +1117,20 @@ export class Member implements PeerEvents {
     })
     this.#wal.saveSnapshot(snapshot, (failure) => {
       if (failure !== undefined) this.#fatal('failed to save Raft snapshot', failure)
+      else this.#write(write, () => this.#replaceState(snapshot, done))
     })
-    this.#write(write, () => {
-      this.#options.installState(snapshot, (problem, state) => {
-        if (problem !== undefined || state === undefined) {
-          this.#fatal('failed to apply the snapshot', problem)
-          return
-        }
-        this.#isReplacingState = false
-        this.#takeOver(state, confState, index)
-        done()
-      })
+  }
+
+  #replaceState(snapshot: Snapshot, done: () => void): void {
+    const { index, confState } = snapshot.metadata
+    this.#options.installState(snapshot, (problem, state) => {
+      if (problem !== undefined || state === undefined) {
+        this.#fatal('failed to apply the snapshot', problem)
+        return
+      }
+      this.#isReplacingState = false
+      this.#takeOver(state, confState, index)
+      done()
     })
   }
 

@@ -170,13 +170,14 @@ export class RaftLoop {
   }
 
   #write(write: DurableWrite, responses: readonly RaftMessage[]): void {
+    if (this.#isInstallingSnapshot) {
+      // What comes behind a snapshot has a place in the log only once the snapshot is in it.
+      this.#behindSnapshot.push(() => this.#write(write, responses))
+      return
+    }
     this.#deferredHardState = undefined
     this.#host.write(write, () => {
-      if (this.#isStopped) return
-      // What was written behind a snapshot has its place in the log only once the snapshot has.
-      if (this.#isInstallingSnapshot)
-        this.#behindSnapshot.push(() => this.#onWritten(write, responses))
-      else this.#onWritten(write, responses)
+      if (!this.#isStopped) this.#onWritten(write, responses)
     })
   }
 
@@ -187,7 +188,7 @@ export class RaftLoop {
     this.#onWritten(write, responses)
     const behind = this.#behindSnapshot
     this.#behindSnapshot = []
-    for (const written of behind) written()
+    for (const next of behind) next()
   }
 
   #onWritten(write: DurableWrite, responses: readonly RaftMessage[]): void {

@@ -1,0 +1,267 @@
+import {
+  type ClusterId,
+  clusterId,
+  idToHex,
+  logIndex,
+  type MemberId,
+  memberId,
+  NO_MEMBER,
+  term,
+  ZERO_INDEX,
+  ZERO_TERM,
+} from '../base/ids.js'
+import { invariant } from '../base/invariant.js'
+import { MIN_CLUSTER_VERSION, SERVER_VERSION } from '../base/version.js'
+import {
+  checkInitialCluster,
+  type ResolveHost,
+  type UrlsByName,
+} from '../config/initial-cluster.js'
+import type { ServerConfig } from '../config/server-config.js'
+import {
+  bootstrapEntries,
+  compareUrlTexts,
+  validateClusterAndAssignIds,
+} from '../membership/bootstrap.js'
+import {
+  isCompatibleWithCluster,
+  joinableRange,
+  parseVersion,
+} from '../membership/cluster-version.js'
+import { type Member, parseMembers } from '../membership/member.js'
+import { Membership } from '../membership/membership.js'
+import { type CallOptions, fetchMembers, fetchVersion } from '../peer/cluster-discovery.js'
+import type { Disk } from '../ports/disk.js'
+import type { Log } from '../ports/log.js'
+import { MemoryStorage } from '../raft/memory-storage.js'
+import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
+import { validSnapshots } from '../wal/valid-snapshots.js'
+import { Wal } from '../wal/wal.js'
+import type { WalOptions } from '../wal/wal-options.js'
+import { WalMetadata } from '../wire/disk-messages.js'
+import type { HardState, Snapshot } from '../wire/raftpb.js'
+import { forceNewCluster } from './force-new-cluster.js'
+
+/** Where a member starts from: who it is, its log, and what its state is restored from. */
+export interface StartPoint {
+  readonly id: MemberId
+  readonly clusterId: ClusterId
+  readonly wal: Wal
+  readonly storage: MemoryStorage
+  /** The snapshot that the log goes on from. */
+  readonly snapshot: Snapshot | undefined
+  /** Members known from elsewhere before the log tells of them: those of a running cluster that we join. */
+  readonly remotes: readonly Member[]
+  readonly isNew: boolean
+  /** Whether this member is the whole cluster, as far as flags or log say. */
+  readonly isAlone: boolean
+}
+
+export interface BootstrapOptions {
+  readonly config: ServerConfig
+  readonly disk: Disk
+  readonly walOptions: WalOptions
+  readonly snapshots: SnapshotFiles
+  readonly log: Log
+  readonly calls: CallOptions
+  readonly resolveHost: ResolveHost
+}
+
+/** The start is refused; the text is etcd's. */
+export class BootstrapError extends Error {
+  override readonly name = 'BootstrapError'
+}
+
+/** How long another member may take to say who its cluster is, ms (facts: peer-protocol.md 9). */
+const REMOTE_CLUSTER_TIMEOUT_MS = 10_000
+const ALREADY_BOOTSTRAPPED_TIMEOUT_MS = 1000
+
+const urlTextsOf = (members: UrlsByName): ReadonlyMap<string, readonly string[]> =>
+  new Map([...members].map(([name, urls]) => [name, urls.map(({ text }) => text)]))
+
+/** Finds out where to start: from the log if there is one, else as a new cluster or by joining one. */
+export async function findStart(options: BootstrapOptions): Promise<StartPoint> {
+  const { config, disk, walOptions } = options
+  if (hasLog(disk, walOptions.directory)) return restart(options)
+  const checked = await checkInitialCluster(config, options.resolveHost)
+  if (checked.kind === 'refused') throw new BootstrapError(checked.error)
+  const initial = Membership.fromInitialCluster({
+    urlsByName: urlTextsOf(checked.members),
+    token: config.initialClusterToken,
+    learnersMax: config.learnersMax,
+  })
+  if (initial.kind === 'refused') throw new BootstrapError(initial.reason)
+  return config.initialClusterState === 'existing'
+    ? join(options, initial.membership)
+    : found(options, initial.membership)
+}
+
+export function hasLog(disk: Disk, directory: string): boolean {
+  return (
+    disk.stat(directory)?.kind === 'directory' &&
+    disk.list(directory).some((name) => name.endsWith('.wal'))
+  )
+}
+
+function ownMember(membership: Membership, name: string): Member {
+  const own = membership.memberByName(name)
+  if (own === undefined) {
+    throw new BootstrapError(
+      `couldn't find local name "${name}" in the initial cluster configuration`,
+    )
+  }
+  return own
+}
+
+const createWal = (options: BootstrapOptions, id: MemberId, cluster: ClusterId): Wal =>
+  Wal.create({
+    ...options.walOptions,
+    metadata: WalMetadata.encode({ NodeID: id, ClusterID: cluster }),
+  })
+
+/** A new cluster: its log begins with one change of membership per member, committed already. */
+async function found(options: BootstrapOptions, membership: Membership): Promise<StartPoint> {
+  const { config } = options
+  const own = ownMember(membership, config.name)
+  await refuseIfBootstrapped(options, membership, own)
+  const entries = bootstrapEntries(membership.members())
+  const hardState: HardState = {
+    term: term(1),
+    vote: NO_MEMBER,
+    commit: logIndex(entries.length),
+  }
+  const wal = createWal(options, own.id, membership.clusterId)
+  await new Promise<void>((resolve, reject) => {
+    wal.save({ hardState, entries, mustSync: true }, (failure) =>
+      failure === undefined ? resolve() : reject(failure),
+    )
+  })
+  const storage = new MemoryStorage()
+  storage.append(entries)
+  storage.setHardState(hardState)
+  return {
+    id: own.id,
+    clusterId: membership.clusterId,
+    wal,
+    storage,
+    snapshot: undefined,
+    remotes: [],
+    isNew: true,
+    isAlone: entries.length === 1,
+  }
+}
+
+/** Another member that already knows us as started means that our data was lost: starting anew would be wrong. */
+async function refuseIfBootstrapped(
+  options: BootstrapOptions,
+  membership: Membership,
+  own: Member,
+): Promise<void> {
+  const urls = membership
+    .members()
+    .filter(({ id }) => id !== own.id)
+    .flatMap(({ peerUrls }) => peerUrls)
+  if (urls.length === 0) return
+  const timeoutMs = Math.max(1, Math.floor(ALREADY_BOOTSTRAPPED_TIMEOUT_MS / urls.length))
+  const remote = await fetchMembers(urls, { ...options.calls, timeoutMs })
+  const known = parseMembers(remote?.membersJson ?? '[]')?.find(({ id }) => id === own.id)
+  if (known !== undefined && known.clientUrls.length > 0) {
+    throw new BootstrapError(`member ${idToHex(own.id)} has already been bootstrapped`)
+  }
+}
+
+/** Joins a running cluster that was told of us by MemberAdd: ids come from it, the log from its leader. */
+async function join(options: BootstrapOptions, local: Membership): Promise<StartPoint> {
+  const { config, log } = options
+  const own = ownMember(local, config.name)
+  const urls = local
+    .members()
+    .filter(({ id }) => id !== own.id)
+    .flatMap(({ peerUrls }) => peerUrls)
+    .sort()
+  const calls = { ...options.calls, timeoutMs: REMOTE_CLUSTER_TIMEOUT_MS }
+  const remote = await fetchMembers(urls, calls, (failure) =>
+    log.warn('failed to get cluster response', { ...failure }),
+  )
+  const existing = remote === undefined ? undefined : parseMembers(remote.membersJson)
+  if (remote === undefined || existing === undefined) {
+    throw new BootstrapError(
+      'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
+    )
+  }
+  const assigned = validateClusterAndAssignIds(local.members(), existing, compareUrlTexts)
+  if (assigned.kind === 'refused') {
+    const shown = new Membership({
+      clusterId: remote.clusterId,
+      stored: { members: existing, removed: [], version: undefined },
+    })
+    throw new BootstrapError(`error validating peerURLs ${shown.describe()}: ${assigned.reason}`)
+  }
+  await refuseIfIncompatible(existing, own, calls)
+  const me = assigned.members.find(({ name }) => name === config.name)
+  invariant(me !== undefined, 'the local member was assigned an id')
+  return {
+    id: me.id,
+    clusterId: remote.clusterId,
+    wal: createWal(options, me.id, remote.clusterId),
+    storage: new MemoryStorage(),
+    snapshot: undefined,
+    remotes: existing.filter(({ id }) => id !== me.id),
+    isNew: true,
+    isAlone: false,
+  }
+}
+
+async function refuseIfIncompatible(
+  existing: readonly Member[],
+  own: Member,
+  calls: CallOptions,
+): Promise<void> {
+  const others = existing.filter(
+    ({ peerUrls }) => !peerUrls.some((url) => own.peerUrls.includes(url)),
+  )
+  const versions = await Promise.all(others.map(({ peerUrls }) => fetchVersion(peerUrls, calls)))
+  const clusters = versions.map((found) => found?.etcdcluster ?? '')
+  const server = parseVersion(SERVER_VERSION)
+  const minimum = parseVersion(MIN_CLUSTER_VERSION)
+  invariant(server !== undefined && minimum !== undefined, 'our own versions are versions')
+  const range = joinableRange({ server, minimum, isDowngrading: false })
+  if (!isCompatibleWithCluster(clusters, range)) {
+    throw new BootstrapError('incompatible with current running cluster')
+  }
+}
+
+/** Goes on from the newest snapshot that the log backs; flags of the first start are not looked at. */
+function restart(options: BootstrapOptions): StartPoint {
+  const { config, disk, walOptions, snapshots, log } = options
+  const candidates = validSnapshots({ disk, directory: walOptions.directory })
+  const snapshot = snapshots.loadNewest(candidates)
+  const from = snapshot?.metadata ?? { index: ZERO_INDEX, term: ZERO_TERM }
+  const { wal, metadata, hardState, entries } = Wal.open({ ...walOptions, from })
+  invariant(metadata !== undefined, 'a log has metadata')
+  const ids = WalMetadata.decode(metadata)
+  const storage = new MemoryStorage()
+  if (snapshot !== undefined) storage.applySnapshot({ ...snapshot, data: new Uint8Array(0) })
+  storage.append(entries)
+  const committed = hardState ?? { term: ZERO_TERM, vote: NO_MEMBER, commit: ZERO_INDEX }
+  // A snapshot received just before a crash may be ahead of the last hard state that was written.
+  const commit = logIndex(Math.max(committed.commit, from.index))
+  storage.setHardState({ ...committed, term: term(Math.max(committed.term, from.term)), commit })
+  const id = memberId(ids.NodeID)
+  log.info('restarting local member', {
+    'cluster-id': idToHex(ids.ClusterID),
+    'local-member-id': idToHex(id),
+    'commit-index': commit,
+  })
+  const start: StartPoint = {
+    id,
+    clusterId: clusterId(ids.ClusterID),
+    wal,
+    storage,
+    snapshot,
+    remotes: [],
+    isNew: false,
+    isAlone: (snapshot?.metadata.confState.voters.length ?? 0) === 1,
+  }
+  return config.forceNewCluster ? forceNewCluster(start, { log }) : start
+}

@@ -1,0 +1,105 @@
+import type { Done, MemberLog } from '../member/member-parts.js'
+import type { Clock } from '../ports/clock.js'
+import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
+import type { Wal } from '../wal/wal.js'
+import type { Snapshot } from '../wire/raftpb.js'
+
+/** A write of at most so many entries may block the thread: alone it is sooner done than handed over. */
+const INLINE_ENTRIES_MAX = 8
+/** A disk slower than this is never waited for on the thread, ms. */
+const INLINE_WRITE_MS_MAX = 0.5
+/** How much the latest write counts in the average. */
+const AVERAGE_WEIGHT = 0.1
+/** With a slow disk, how many writes go by before an inline one is tried again. */
+const PROBE_EVERY_WRITES = 1000
+
+type Write = Parameters<MemberLog['save']>[0]
+
+/**
+ * The member's log: the write-ahead log and the snapshot files beside it. A few entries that come alone are
+ * written on the thread, which spares the way through the pool, as long as the disk is quick enough for that.
+ */
+export class DurableLog implements MemberLog {
+  readonly #wal: Wal
+  readonly #snapshots: SnapshotFiles
+  readonly #clock: Clock
+  readonly #walFilesMax: number
+  readonly #snapshotFilesMax: number
+  readonly #saves: { readonly snapshot: Snapshot; readonly done: Done }[] = []
+  #averageMs = 0
+  #writesSinceProbe = 0
+
+  constructor(options: {
+    readonly wal: Wal
+    readonly snapshots: SnapshotFiles
+    readonly clock: Clock
+    readonly walFilesMax: number
+    readonly snapshotFilesMax: number
+  }) {
+    this.#wal = options.wal
+    this.#snapshots = options.snapshots
+    this.#clock = options.clock
+    this.#walFilesMax = options.walFilesMax
+    this.#snapshotFilesMax = options.snapshotFilesMax
+  }
+
+  save(write: Write, done: Done): void {
+    if (this.#mayInline(write)) {
+      const startedMs = this.#clock.monotonicMs()
+      if (this.#wal.maybeSaveSync(write)) {
+        const tookMs = this.#clock.monotonicMs() - startedMs
+        this.#averageMs += (tookMs - this.#averageMs) * AVERAGE_WEIGHT
+        done(undefined)
+        return
+      }
+    }
+    this.#wal.save(write, done)
+  }
+
+  /** One after the other: a received snapshot may come while one of our own is being saved. */
+  saveSnapshot(snapshot: Snapshot, done: Done): void {
+    this.#saves.push({ snapshot, done })
+    if (this.#saves.length === 1) this.#saveNext()
+  }
+
+  #saveNext(): void {
+    const save = this.#saves[0]
+    if (save === undefined) return
+    const finish = (failure: Error | undefined): void => {
+      this.#saves.shift()
+      save.done(failure)
+      this.#saveNext()
+    }
+    this.#snapshots.save(save.snapshot, (unsaved) => {
+      if (unsaved !== undefined) {
+        finish(unsaved)
+        return
+      }
+      const { index, term, confState } = save.snapshot.metadata
+      this.#wal.saveSnapshot({ index, term, confState }, (failure) => {
+        if (failure === undefined) this.#wal.releaseTo(index)
+        finish(failure)
+      })
+    })
+  }
+
+  /** Removes what is kept beyond `--max-wals` and `--max-snapshots`. */
+  purge(): void {
+    this.#wal.purge(this.#walFilesMax)
+    this.#snapshots.purge(this.#snapshotFilesMax)
+  }
+
+  close(done: Done): void {
+    this.#wal.close(done)
+  }
+
+  #mayInline({ entries }: Write): boolean {
+    if (entries.length === 0 || entries.length > INLINE_ENTRIES_MAX) return false
+    if (this.#averageMs <= INLINE_WRITE_MS_MAX) return true
+    this.#writesSinceProbe++
+    if (this.#writesSinceProbe < PROBE_EVERY_WRITES) return false
+    this.#writesSinceProbe = 0
+    this.#averageMs = INLINE_WRITE_MS_MAX
+    return true
+  }
+}

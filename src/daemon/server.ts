@@ -1,0 +1,602 @@
+import { createServer, type Server as HttpServer } from 'node:http'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { type FastifyInstance, fastify } from 'fastify'
+import { clusterMethods } from '../api-v3/cluster.js'
+import { kvMethods } from '../api-v3/kv.js'
+import { LeaderGuard } from '../api-v3/leader-guard.js'
+import { leaseMethods } from '../api-v3/lease.js'
+import { maintenanceMethods } from '../api-v3/maintenance.js'
+import { rangeStreamMethod } from '../api-v3/range-stream.js'
+import { watchMethods } from '../api-v3/watch.js'
+import { DaemonError } from '../base/errors.js'
+import { idToHex, ZERO_INDEX } from '../base/ids.js'
+import { invariant } from '../base/invariant.js'
+import { memberAttributesPath } from '../base/v2-paths.js'
+import { SERVER_VERSION } from '../base/version.js'
+import { resolveByDns } from '../config/resolve-host.js'
+import type { ServerConfig } from '../config/server-config.js'
+import { isSecure, type ServerUrl, urlTexts } from '../config/server-url.js'
+import { GrpcServer } from '../grpc/server.js'
+import { Member } from '../member/member.js'
+import type { ReplicatedState } from '../member/replicated-state.js'
+import { RequestIds } from '../member/request-ids.js'
+import { formatVersion } from '../membership/cluster-version.js'
+import { encodeAttributes } from '../membership/member.js'
+import { registerAccessControl } from '../ops/access-control.js'
+import { Metrics } from '../ops/metrics.js'
+import { type OpsSource, registerHealthRoutes, registerInfoRoutes } from '../ops/routes.js'
+import { PeerTransport } from '../peer/peer-transport.js'
+import { nodeDisk } from '../platform/disk.js'
+import { LevelEngines } from '../platform/level-engine.js'
+import type { ProcessLog } from '../platform/log.js'
+import { systemClock, systemEntropy, turnScheduler } from '../platform/system.js'
+import type { KeyValueEngine } from '../ports/key-value-engine.js'
+import type { PeerEvents } from '../ports/peer-network.js'
+import type { RpcMethod } from '../ports/rpc.js'
+import { RawNode } from '../raft/raw-node.js'
+import { SnapshotFiles } from '../snapshot/snapshot-files.js'
+import { WatchHub } from '../watch/watch-hub.js'
+import type { Snapshot } from '../wire/raftpb.js'
+import { listenAddressOf } from './addresses.js'
+import { AutoCompactor } from './auto-compactor.js'
+import { findStart, type StartPoint } from './bootstrap.js'
+import { DurableLog } from './durable-log.js'
+import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
+import { createLeaderCalls } from './leader-calls.js'
+import { Listener } from './listener.js'
+import { memberSettingsOf } from './member-settings.js'
+import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
+import { PeerRoutes } from './peer-routes.js'
+import { restoreState } from './restore-state.js'
+import { admission, createIdentities, type Identities } from './tls.js'
+
+/** Between two removals of log and snapshot files that are kept beyond their number, ms (facts: disk.md 1). */
+const PURGE_INTERVAL_MS = 30_000
+/** How long connections may take to end when the process stops, ms. */
+const DRAIN_GRACE_MS = 1000
+/** Between two attempts to publish this member's name, ms. */
+const PUBLISH_RETRY_MS = 100
+/** Between two looks at watchers that are behind or full, ms. */
+const WATCH_PASS_MS = 100
+/** What gRPC takes beside the largest request (facts: v3-api.md 2). */
+const GRPC_OVERHEAD_BYTES = 512 * 1024
+/** How long a call to another member may take, ms. */
+const PEER_CALL_TIMEOUT_MS = 5000
+
+export interface ServerOptions {
+  readonly config: ServerConfig
+  readonly log: ProcessLog
+  /** The member cannot go on: its disk failed, its state is in doubt, or it was removed. Called once. */
+  readonly onEnd: (reason: 'failed' | 'removed', message: string) => void
+}
+
+type Timer = NodeJS.Timeout
+
+/** The whole daemon in one process: a member, its peers, and everything clients talk to. */
+export class EtcdServer {
+  readonly #config: ServerConfig
+  readonly #log: ProcessLog
+  readonly #onEnd: ServerOptions['onEnd']
+  readonly #metrics = new Metrics()
+  readonly #listeners: Listener[] = []
+  readonly #timers: Timer[] = []
+  readonly #grpcServers: GrpcServer[] = []
+  readonly #apps: FastifyInstance[] = []
+  #member: Member | undefined
+  #transport: PeerTransport | undefined
+  #autoCompactor: AutoCompactor | undefined
+  #isEnding = false
+
+  private constructor(options: ServerOptions) {
+    this.#config = options.config
+    this.#log = options.log
+    this.#onEnd = options.onEnd
+  }
+
+  /** Starts everything; resolves once this member is part of its cluster and serves clients. */
+  static async start(options: ServerOptions): Promise<EtcdServer> {
+    const server = new EtcdServer(options)
+    try {
+      await server.#start()
+    } catch (error) {
+      await server.#closeListeners()
+      throw error
+    }
+    return server
+  }
+
+  get member(): Member {
+    invariant(this.#member !== undefined, 'a server that started has a member')
+    return this.#member
+  }
+
+  /** Addresses that clients can reach, as bound: ports that were 0 have their number. */
+  get clientAddresses(): readonly string[] {
+    return this.#listeners.map((listener) => listener.boundAddress)
+  }
+
+  /** Hands leadership over, finishes what is under way, and ends. */
+  async stop(): Promise<void> {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    this.#autoCompactor?.stop()
+    const member = this.#member
+    if (member !== undefined) {
+      this.#log.info('closing etcd server', {
+        name: this.#config.name,
+        'data-dir': this.#config.dataDir,
+      })
+      await new Promise<void>((resolve) => {
+        member.stop(resolve)
+      })
+    }
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#transport?.stop()
+    await Promise.all(this.#grpcServers.map((server) => server.drain(DRAIN_GRACE_MS)))
+    await this.#closeListeners()
+    this.#log.info('closed etcd server', {
+      name: this.#config.name,
+      'data-dir': this.#config.dataDir,
+    })
+  }
+
+  async #closeListeners(): Promise<void> {
+    for (const listener of this.#listeners) listener.stopAccepting()
+    await Promise.all(this.#apps.map((app) => app.close()))
+    for (const listener of this.#listeners) listener.destroyConnections()
+  }
+
+  async #start(): Promise<void> {
+    const config = this.#config
+    nodeDisk.makeDirectory(join(config.dataDir, 'member'))
+    const identities = await createIdentities(config)
+    const peerHttp = createServer()
+    // A snapshot takes as long as it takes to arrive.
+    peerHttp.requestTimeout = 0
+    peerHttp.on('request', (_request, response) => {
+      response.writeHead(503).end()
+    })
+    await this.#listenPeers(identities, peerHttp)
+    const snapshots = new SnapshotFiles({
+      disk: nodeDisk,
+      directory: join(config.dataDir, 'member', 'snap'),
+      log: this.#log,
+    })
+    snapshots.prepare()
+    const start = await this.#findStart(identities, snapshots)
+    const { member, transport } = await this.#createMember(start, snapshots, identities)
+    this.#member = member
+    this.#transport = transport
+    this.#servePeers(peerHttp, member, transport)
+    this.#run(member, start)
+    await this.#publish(member)
+    await this.#serveClients(member, identities)
+    this.#log.info('ready to serve client requests')
+  }
+
+  #findStart(identities: Identities, snapshots: SnapshotFiles): Promise<StartPoint> {
+    const config = this.#config
+    return findStart({
+      config,
+      disk: nodeDisk,
+      walOptions: {
+        disk: nodeDisk,
+        directory: config.walDir,
+        unsafeNoFsync: config.unsafeNoFsync,
+        log: this.#log,
+        observer: {
+          clock: systemClock,
+          onSync: (durationMs, bytes) => {
+            this.#metrics.observe('etcd_disk_wal_fsync_duration_seconds', durationMs / 1000)
+            this.#metrics.add('etcd_disk_wal_write_bytes_total', bytes)
+          },
+        },
+      },
+      snapshots,
+      log: this.#log,
+      calls: this.#callOptions(identities),
+      resolveHost: resolveByDns,
+    })
+  }
+
+  #callOptions(identities: Identities) {
+    const { peer } = identities
+    return {
+      dialTimeoutMs: 1000 + this.#config.electionTimeoutMs,
+      timeoutMs: PEER_CALL_TIMEOUT_MS,
+      ...(peer === undefined ? {} : { tlsClientOptions: () => peer.clientOptions() }),
+    }
+  }
+
+  async #createMember(
+    start: StartPoint,
+    snapshotFiles: SnapshotFiles,
+    identities: Identities,
+  ): Promise<{ member: Member; transport: PeerTransport }> {
+    const config = this.#config
+    const settings = memberSettingsOf(config)
+    const engines = new LevelEngines(join(config.dataDir, 'member'))
+    const snapshotIndex = start.snapshot?.metadata.index ?? ZERO_INDEX
+    const engine = await openLive(engines, snapshotIndex)
+    const restore = (
+      from: KeyValueEngine,
+      snapshot: Snapshot | undefined,
+    ): Promise<ReplicatedState> =>
+      restoreState({
+        engine: from,
+        clusterId: start.clusterId,
+        v2State: snapshot?.data,
+        electionTimeoutMs: config.electionTimeoutMs,
+        learnersMax: config.learnersMax,
+        leaseCheckpoint: config.leaseCheckpoint,
+        quotaBytes: settings.quotaBytes,
+        batchChangesMax: config.backendBatchChangesMax,
+        onBackendFailure: (failure) => this.#end('failed', 'failed to write the backend', failure),
+      })
+    const state = await restore(engine, start.snapshot)
+    let member: Member | undefined
+    const current = (): Member => {
+      invariant(member !== undefined, 'the member exists before anything runs')
+      return member
+    }
+    const events: PeerEvents = {
+      deliver: (message) => current().deliver(message),
+      unreachable: (id) => current().unreachable(id),
+      snapshotSent: (id, outcome) => current().snapshotSent(id, outcome),
+      removedFromCluster: () => current().removedFromCluster(),
+      isRemoved: (id) => current().isRemoved(id),
+      isMember: (id) => current().isMember(id),
+      receiveSnapshot: (message, body) => current().receiveSnapshot(message, body),
+    }
+    const calls = this.#callOptions(identities)
+    const transport = new PeerTransport({
+      id: start.id,
+      clusterId: start.clusterId,
+      ownUrls: () => urlTexts(config.initialAdvertisePeerUrls),
+      events,
+      log: this.#log,
+      clock: systemClock,
+      observer: peerObserver(this.#metrics, idToHex(start.id)),
+      ...calls,
+    })
+    const hub = new WatchHub({
+      history: {
+        get currentRevision() {
+          return member?.store.currentRevision ?? state.store.currentRevision
+        },
+        get compactedRevision() {
+          return member?.store.compactedRevision ?? state.store.compactedRevision
+        },
+        eventsSince: (wanted, done) => current().store.eventsSince(wanted, done),
+        prevKv: (event) => current().store.prevKv(event),
+      },
+      clusterId: start.clusterId,
+      memberId: start.id,
+      term: () => current().term,
+      entropy: systemEntropy,
+      progressIntervalMs: config.watchProgressNotifyIntervalMs,
+      fragmentBytes: config.requestBytesMax + GRPC_OVERHEAD_BYTES,
+      onWork: () => setImmediate(syncWatchers),
+    })
+    const syncWatchers = (): void => {
+      if (current().isServing && hub.syncSome(systemClock.monotonicMs())) setImmediate(syncWatchers)
+    }
+    this.#timers.push(setInterval(syncWatchers, WATCH_PASS_MS))
+    const node = new RawNode({
+      id: start.id,
+      electionTicks: settings.electionTicks,
+      heartbeatTicks: 1,
+      storage: start.storage,
+      applied: snapshotIndex,
+      asyncStorageWrites: true,
+      checkQuorum: true,
+      preVote: config.preVote,
+      maxInflightMessages: 512,
+      randomBelow: systemEntropy.below,
+      logger: {
+        debug: (text) => {
+          if (this.#log.isDebugEnabled) this.#log.debug(text())
+        },
+        info: (text) => this.#log.info(text()),
+        warning: (text) => this.#log.warn(text()),
+        error: (text) => this.#log.error(text()),
+      },
+    })
+    const wal = new DurableLog({
+      wal: start.wal,
+      snapshots: snapshotFiles,
+      clock: systemClock,
+      walFilesMax: config.walFilesMax,
+      snapshotFilesMax: config.snapshotFilesMax,
+    })
+    this.#timers.push(setInterval(() => wal.purge(), PURGE_INTERVAL_MS))
+    member = new Member({
+      id: start.id,
+      clusterId: start.clusterId,
+      settings,
+      node,
+      storage: start.storage,
+      snapshotIndex,
+      state,
+      hub,
+      log: this.#log,
+      wal,
+      network: transport,
+      leaderCalls: createLeaderCalls(() => calls),
+      requestIds: new RequestIds(start.id, systemClock.wallMs()),
+      clock: systemClock,
+      scheduler: turnScheduler,
+      stageSnapshot: (message, body) =>
+        stageSnapshot(engines, message.snapshot?.metadata.index ?? ZERO_INDEX, body),
+      installState: (snapshot, done) => {
+        replaceEngine(engines, current().backend, snapshot.metadata.index)
+          .then((fresh) => restore(fresh, snapshot))
+          .then(
+            (restored) => done(undefined, restored),
+            (error: unknown) => done(DaemonError.from(error), undefined),
+          )
+      },
+      onFatal: (message, cause) => this.#end('failed', message, cause),
+      onRemoved: () =>
+        this.#end('removed', 'the member has been permanently removed from the cluster', undefined),
+    })
+    for (const { id, peerUrls } of start.remotes) transport.addPeer(id, peerUrls)
+    return { member, transport }
+  }
+
+  #end(reason: 'failed' | 'removed', message: string, cause: unknown): void {
+    if (this.#isEnding) return
+    if (reason === 'failed') {
+      this.#log.error(message, {
+        error: cause instanceof Error ? cause.message : String(cause ?? ''),
+      })
+    }
+    this.#onEnd(reason, message)
+  }
+
+  #run(member: Member, start: StartPoint): void {
+    const { settings } = member
+    this.#timers.push(setInterval(() => member.tick(), settings.tickMs))
+    const guard = this.#leaderGuardOf(member)
+    this.#timers.push(setInterval(() => guard.check(), settings.electionTimeoutMs))
+    member.start()
+    if (start.isAlone) turnScheduler.later(0, () => member.campaignWhenAlone())
+    else if (this.#config.initialElectionTickAdvance) this.#advanceWhenConnected(member)
+    if (this.#config.autoCompaction.kind !== 'off') {
+      this.#autoCompactor = new AutoCompactor(member, this.#config.autoCompaction, this.#log)
+    }
+  }
+
+  /** A restarted member that reaches a peer waits for one heartbeat only before it may campaign. */
+  #advanceWhenConnected(member: Member): void {
+    const untilMs = systemClock.monotonicMs() + 5000
+    const look = (): void => {
+      if (this.#isEnding || systemClock.monotonicMs() > untilMs) return
+      if ((this.#transport?.activePeers ?? 0) > 0)
+        member.advanceTicks(member.settings.electionTicks - 2)
+      else setTimeout(look, 50)
+    }
+    look()
+  }
+
+  #guard: LeaderGuard | undefined
+  #leaderGuardOf(member: Member): LeaderGuard {
+    this.#guard ??= new LeaderGuard(member)
+    return this.#guard
+  }
+
+  /** Writes name and client URLs of this member into the cluster; tried until it succeeds. */
+  async #publish(member: Member): Promise<void> {
+    const attributes = encodeAttributes({
+      name: this.#config.name,
+      clientUrls: urlTexts(this.#config.advertiseClientUrls),
+    })
+    for (;;) {
+      const outcome = await new Promise<string>((resolve) => {
+        member.publish(attributes, memberAttributesPath(member.id), (result) =>
+          resolve(result.kind === 'applied' ? 'applied' : result.code),
+        )
+      })
+      if (outcome === 'applied') break
+      if (this.#isEnding) throw new Error('the server stopped before it was published')
+      this.#log.warn('failed to publish local member to cluster through raft', { error: outcome })
+      await new Promise((resolve) => setTimeout(resolve, PUBLISH_RETRY_MS))
+    }
+    this.#log.info('published local member to cluster through raft', {
+      'local-member-id': idToHex(member.id),
+      'local-member-attributes': attributes,
+      'cluster-id': idToHex(member.clusterId),
+    })
+  }
+
+  // Listening.
+
+  async #listen(
+    urls: readonly ServerUrl[],
+    side: 'client' | 'peer',
+    identities: Identities,
+    targets: ConstructorParameters<typeof Listener>[0]['targets'],
+  ): Promise<void> {
+    const { clientTls, peerTls } = this.#config
+    for (const url of urls) {
+      const identity = side === 'client' ? identities.client : identities.peer
+      const listener = new Listener({
+        address: listenAddressOf(url),
+        tls: isSecure(url) ? identity : undefined,
+        targets,
+        log: this.#log,
+        side,
+        admit: admission(side === 'client' ? clientTls : peerTls, side),
+      })
+      await listener.listen()
+      this.#listeners.push(listener)
+    }
+  }
+
+  async #listenPeers(identities: Identities, http: HttpServer): Promise<void> {
+    const { listenPeerUrls } = this.#config
+    this.#log.info('configuring peer listeners', { 'listen-peer-urls': urlTexts(listenPeerUrls) })
+    await this.#listen(listenPeerUrls, 'peer', identities, {
+      http1: (socket) => http.emit('connection', socket),
+      http2: (socket, head) => {
+        const grpc = this.#grpcServers[0]
+        if (grpc === undefined) socket.destroy()
+        else grpc.handleConnection(socket, head)
+      },
+    })
+    this.#log.info('serving peer traffic', { address: urlTexts(listenPeerUrls) })
+  }
+
+  #servePeers(http: HttpServer, member: Member, transport: PeerTransport): void {
+    const routes = new PeerRoutes(member, this.#opsSource(member))
+    http.removeAllListeners('request')
+    http.on('request', (request, response) => {
+      if (!transport.handlePeerRequest(request, response)) routes.handle(request, response)
+    })
+  }
+
+  async #serveClients(member: Member, identities: Identities): Promise<void> {
+    const config = this.#config
+    const methods = this.#methods(member)
+    const counts = new RpcCounts(methods)
+    feedMetrics(this.#metrics, member, counts, () => member.isDefragmenting)
+    const { keepAlive } = config
+    const grpc = new GrpcServer({
+      methods,
+      observer: counts,
+      limits: { receiveBytesMax: config.requestBytesMax + GRPC_OVERHEAD_BYTES },
+      http2Limits: {
+        concurrentStreamsMax: config.concurrentStreamsMax,
+        keepaliveMinTimeMs: keepAlive.minTimeMs,
+        keepaliveIntervalMs: keepAlive.intervalMs,
+        keepaliveTimeoutMs: keepAlive.timeoutMs,
+      },
+      onError: (error) =>
+        this.#log.error('a call failed', { error: DaemonError.from(error).cause ?? error }),
+    })
+    this.#grpcServers.push(grpc)
+    const app = await this.#createApp(member, (instance) => {
+      registerInfoRoutes(instance, this.#opsSource(member))
+    })
+    const isSplit = config.listenClientHttpUrls.length > 0
+    const http1 = (socket: Socket): void => {
+      app.server.emit('connection', socket)
+    }
+    const http2 = (socket: Socket, head: Uint8Array): void => grpc.handleConnection(socket, head)
+    this.#log.info('configuring client listeners', {
+      'listen-client-urls': urlTexts(config.listenClientUrls),
+    })
+    await this.#listen(
+      config.listenClientUrls,
+      'client',
+      identities,
+      isSplit ? { http2 } : { http1, http2 },
+    )
+    await this.#listen(config.listenClientHttpUrls, 'client', identities, { http1 })
+    await this.#serveMetrics(member, identities)
+    for (const url of config.listenClientUrls) {
+      const text = isSecure(url)
+        ? 'serving client traffic securely'
+        : 'serving client traffic insecurely; this is strongly discouraged!'
+      this.#log.info(text, { address: url.host })
+    }
+  }
+
+  async #serveMetrics(member: Member, identities: Identities): Promise<void> {
+    const { listenMetricsUrls } = this.#config
+    if (listenMetricsUrls.length === 0) return
+    const app = await this.#createApp(member, () => undefined)
+    await this.#listen(listenMetricsUrls, 'client', identities, {
+      http1: (socket) => app.server.emit('connection', socket),
+    })
+  }
+
+  /** An HTTP application without a socket of its own: connections are handed to it. */
+  async #createApp(
+    member: Member,
+    addRoutes: (app: FastifyInstance) => void,
+  ): Promise<FastifyInstance> {
+    const config = this.#config
+    const app = fastify({
+      logger: false,
+      forceCloseConnections: true,
+      exposeHeadRoutes: false,
+      serverFactory: (handler) => createServer(handler),
+    })
+    registerAccessControl(app, {
+      corsOrigins: config.corsOrigins,
+      hostWhitelist: config.hostWhitelist,
+      isSecure: config.listenClientUrls.every(isSecure),
+      onRefusedHost: (host) =>
+        this.#log.warn('rejecting HTTP request to prevent DNS rebinding attacks', { host }),
+    })
+    app.setNotFoundHandler((_request, reply) => {
+      reply
+        .code(404)
+        .header('X-Content-Type-Options', 'nosniff')
+        .type('text/plain; charset=utf-8')
+        .send('404 page not found\n')
+    })
+    registerHealthRoutes(app, this.#opsSource(member))
+    addRoutes(app)
+    await app.ready()
+    this.#apps.push(app)
+    return app
+  }
+
+  #methods(member: Member): RpcMethod[] {
+    const context = {
+      member,
+      requestBytesMax: this.#config.requestBytesMax,
+      txnOpsMax: this.#config.transactionOperationsMax,
+    }
+    return [
+      ...kvMethods(context),
+      rangeStreamMethod(context),
+      ...watchMethods(context, this.#leaderGuardOf(member)),
+      ...leaseMethods(context),
+      ...clusterMethods(context),
+      ...maintenanceMethods(context),
+    ]
+  }
+
+  #opsSource(member: Member): OpsSource {
+    return {
+      serverVersion: SERVER_VERSION,
+      clusterVersion: () => {
+        const { version } = member.membership
+        return version === undefined ? 'not_decided' : formatVersion(version)
+      },
+      metricsText: () => this.#metrics.text(),
+      debugVars: () => ({
+        memstats: process.memoryUsage(),
+        'raft.status': {
+          id: idToHex(member.id),
+          term: member.term,
+          commit: member.committedIndex,
+          lead: idToHex(member.leaderId),
+          applied: member.appliedIndex,
+        },
+      }),
+      onHealthChecked: (isHealthy) =>
+        this.#metrics.add(isHealthy ? 'etcd_server_health_success' : 'etcd_server_health_failures'),
+      activeAlarms: () => member.state.alarms.list(0n as never, 'NONE').map(({ kind }) => kind),
+      hasLeader: () => member.leaderId !== 0n,
+      isLearner: () => member.isLearner,
+      probeRead: (kind) =>
+        new Promise((resolve, reject) => {
+          const finish = (code: Parameters<Parameters<Member['linearize']>[0]>[0]): void => {
+            if (code !== undefined) reject(new DaemonError(code))
+            else if (!member.isServing) reject(new DaemonError('STOPPED'))
+            else {
+              member.store.range({ key: '\0', end: '\0', limit: 1 })
+              resolve()
+            }
+          }
+          if (kind === 'serializable') finish(undefined)
+          else member.linearize(finish)
+        }),
+    }
+  }
+}
