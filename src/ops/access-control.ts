@@ -23,7 +23,11 @@ export function registerAccessControl(app: FastifyInstance, options: AccessContr
     const host = withoutPort(request.headers.host ?? '')
     if (!options.isSecure && !allHosts && !options.hostWhitelist.includes(host)) {
       options.onRefusedHost(host)
-      return reply.code(421).type('text/plain; charset=utf-8').send(misdirected(host))
+      return reply
+        .code(421)
+        .header('X-Content-Type-Options', 'nosniff')
+        .type('text/plain; charset=utf-8')
+        .send(misdirected(host))
     }
     const origin = request.headers.origin
     const allowed = allOrigins ? '*' : options.corsOrigins.find((known) => known === origin)
@@ -47,5 +51,6 @@ To fix this, choose one of the following options:
   - e.g. etcd --host-whitelist ${JSON.stringify(host)}
 
 This requirement has been added to help prevent "DNS Rebinding" attacks (CVE-2018-5702).
+
 `
 }

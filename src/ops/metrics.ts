@@ -96,6 +96,12 @@ export const FAMILIES = {
   ),
   etcd_server_health_success: counter('The total number of successful health checks'),
   etcd_server_health_failures: counter('The total number of failed health checks'),
+  etcd_server_healthcheck: gauge('The result of each kind of healthcheck.', ['type', 'name']),
+  etcd_server_healthchecks_total: counter('The total number of each kind of healthcheck.', [
+    'type',
+    'name',
+    'status',
+  ]),
   etcd_server_client_requests_total: counter(
     'The total number of client requests per client version.',
     ['type', 'client_api_version'],
@@ -123,6 +129,21 @@ export const FAMILIES = {
   etcd_disk_wal_write_bytes_total: gauge('Total number of bytes written in WAL.'),
   etcd_disk_backend_commit_duration_seconds: histogram(
     'The latency distributions of commit called by backend.',
+    0.001,
+    14,
+  ),
+  etcd_debugging_disk_backend_commit_rebalance_duration_seconds: histogram(
+    'The latency distributions of commit.rebalance called by bboltdb backend.',
+    0.001,
+    14,
+  ),
+  etcd_debugging_disk_backend_commit_spill_duration_seconds: histogram(
+    'The latency distributions of commit.spill called by bboltdb backend.',
+    0.001,
+    14,
+  ),
+  etcd_debugging_disk_backend_commit_write_duration_seconds: histogram(
+    'The latency distributions of commit.write called by bboltdb backend.',
     0.001,
     14,
   ),
@@ -283,6 +304,44 @@ export const FAMILIES = {
     'The total number of stream failures from the local server.',
     ['Type', 'API'],
   ),
+  etcd_http_received_total: counter(
+    'Counter of requests received into the system (successfully parsed and authd).',
+    ['method'],
+  ),
+  etcd_http_failed_total: counter(
+    'Counter of handle failures of requests (non-watches), by method (GET/PUT etc.) and code ' +
+      '(400, 500 etc.).',
+    ['method', 'code'],
+  ),
+  etcd_http_successful_duration_seconds: histogram(
+    'Bucketed histogram of processing time (s) of successfully handled requests (non-watches), ' +
+      'by method (GET/PUT etc.).',
+    0.0005,
+    13,
+    ['method'],
+  ),
+  etcd_debugging_store_reads_total: counter(
+    'Total number of reads action by (get/getRecursive), local to this member.',
+    ['action'],
+  ),
+  etcd_debugging_store_reads_failed_total: counter(
+    'Failed read actions by (get/getRecursive), local to this member.',
+    ['action'],
+  ),
+  etcd_debugging_store_writes_total: counter(
+    'Total number of writes (e.g. set/compareAndDelete) seen by this member.',
+    ['action'],
+  ),
+  etcd_debugging_store_writes_failed_total: counter(
+    'Failed write actions (e.g. set/compareAndDelete), seen by this member.',
+    ['action'],
+  ),
+  etcd_debugging_store_expires_total: counter('Total number of expired keys.'),
+  etcd_debugging_store_watch_requests_total: counter(
+    'Total number of incoming watch requests (new or reestablished).',
+  ),
+  etcd_debugging_store_watchers: gauge('Count of currently active watchers.'),
+  process_virtual_memory_max_bytes: gauge('Maximum amount of virtual memory available in bytes.'),
   grpc_server_started_total: counter('Total number of RPCs started on the server.', [
     'grpc_type',
     'grpc_service',
@@ -302,6 +361,9 @@ export const FAMILIES = {
     'grpc_method',
   ]),
 } as const satisfies Record<string, Family>
+
+/** Node.js cannot ask for the limit; this is what the others show when there is none. */
+const VIRTUAL_MEMORY_UNLIMITED = 2 ** 64
 
 export type MetricName = keyof typeof FAMILIES
 
@@ -336,6 +398,7 @@ export class Metrics {
           this.#histograms.set(key, new Histogram({ ...common, buckets: [...family.buckets] }))
       }
     }
+    this.set('process_virtual_memory_max_bytes', VIRTUAL_MEMORY_UNLIMITED)
   }
 
   /** Runs before each scrape, to bring figures up to date. */
