@@ -19,13 +19,14 @@ export interface ProcessLog extends Log {
   flush(): void
 }
 
+/** pino has no level between error and fatal; nothing of ours is logged there. */
 const PINO_LEVELS = {
   debug: 'debug',
   info: 'info',
   warn: 'warn',
   error: 'error',
-  dpanic: 'error',
-  panic: 'error',
+  dpanic: 'fatal',
+  panic: 'fatal',
   fatal: 'fatal',
 } as const
 
@@ -70,11 +71,11 @@ export function createLog(options: LogOptions): ProcessLog {
   )
   return {
     isDebugEnabled: options.level === 'debug',
-    debug: (message, fields) => logger.debug(fields ?? {}, message),
-    info: (message, fields) => logger.info(fields ?? {}, message),
-    warn: (message, fields) => logger.warn(fields ?? {}, message),
-    error: (message, fields) => logger.error(fields ?? {}, message),
-    fatal: (message, fields) => logger.fatal(fields ?? {}, message),
+    debug: (message, fields) => logger.debug({ msg: message, ...fields }),
+    info: (message, fields) => logger.info({ msg: message, ...fields }),
+    warn: (message, fields) => logger.warn({ msg: message, ...fields }),
+    error: (message, fields) => logger.error({ msg: message, ...fields }),
+    fatal: (message, fields) => logger.fatal({ msg: message, ...fields }),
     flush: () => {
       for (const output of outputs) output.flushSync?.()
     },

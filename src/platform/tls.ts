@@ -102,16 +102,48 @@ class WatchedFile {
   }
 }
 
+/** A certificate and its key, re-read when their files change. */
+class ReloadedPair {
+  readonly #certificate: WatchedFile
+  readonly #key: WatchedFile
+  /** Whether the files hold something that was not taken up yet. */
+  #isStale = true
+  #current: { readonly cert: string; readonly key: string } | undefined
+
+  constructor(certFile: string, keyFile: string) {
+    this.#certificate = new WatchedFile(certFile)
+    this.#key = new WatchedFile(keyFile)
+  }
+
+  /**
+   * The newest pair that could be read and belongs together: one that cannot (a renewal half done) leaves the
+   * last good one in use. Throws when there has never been one. The same object while nothing changed.
+   */
+  current(): { readonly cert: string; readonly key: string } {
+    try {
+      this.#isStale = this.#certificate.refresh() || this.#isStale
+      this.#isStale = this.#key.refresh() || this.#isStale
+      if (this.#current !== undefined && !this.#isStale) return this.#current
+      const pair = { cert: this.#certificate.content, key: this.#key.content }
+      createSecureContext(pair)
+      this.#current = pair
+      this.#isStale = false
+      return pair
+    } catch (error) {
+      if (this.#current === undefined) throw error
+      return this.#current
+    }
+  }
+}
+
 /**
  * The certificates of one listener and of the connections dialled in its name. Certificate and key
  * are re-read when their files change, the trusted CA is read once (facts: ops.md 5).
  */
 export class TlsIdentity {
   readonly options: TlsOptions
-  readonly #certificate: WatchedFile
-  readonly #key: WatchedFile
-  readonly #clientCertificate: WatchedFile
-  readonly #clientKey: WatchedFile
+  readonly #pair: ReloadedPair
+  readonly #clientPair: ReloadedPair
   readonly #trusted: string | undefined
   #server: SecureContextOptions | undefined
   #generation = 0
@@ -119,13 +151,15 @@ export class TlsIdentity {
   /** Throws when a file cannot be read or certificate and key do not belong together. */
   constructor(options: TlsOptions) {
     this.options = options
-    this.#certificate = new WatchedFile(options.certFile)
-    this.#key = new WatchedFile(options.keyFile)
-    this.#clientCertificate = new WatchedFile(options.clientCertFile || options.certFile)
-    this.#clientKey = new WatchedFile(options.clientKeyFile || options.keyFile)
+    this.#pair = new ReloadedPair(options.certFile, options.keyFile)
+    this.#clientPair =
+      options.clientCertFile === ''
+        ? this.#pair
+        : new ReloadedPair(options.clientCertFile, options.clientKeyFile || options.keyFile)
     this.#trusted =
       options.trustedCaFile === '' ? undefined : readFileSync(options.trustedCaFile, 'utf8')
     this.serverOptions()
+    this.#clientPair.current()
   }
 
   get asksForClientCertificate(): boolean {
@@ -133,24 +167,18 @@ export class TlsIdentity {
   }
 
   /**
-   * What the next handshake is to use. A pair that is unreadable or does not match (a renewal half
-   * done) leaves the last good one in use.
+   * What the next handshake is to use: the same object until a new pair of files is taken up. A pair
+   * that is unreadable or does not match leaves the last good one in use.
    */
   serverOptions(): SecureContextOptions {
+    const { cert, key } = this.#pair.current()
     const before = this.#server
-    try {
-      const certificateChanged = this.#certificate.refresh()
-      const keyChanged = this.#key.refresh()
-      if (before !== undefined && !certificateChanged && !keyChanged) return before
-      const options = { cert: this.#certificate.content, key: this.#key.content, ...this.#common() }
-      createSecureContext(options)
-      this.#server = options
-      this.#generation++
-      return options
-    } catch (error) {
-      if (before === undefined) throw error
-      return before
-    }
+    if (before !== undefined && before.cert === cert && before.key === key) return before
+    const options = { cert, key, ...this.#common() }
+    createSecureContext(options)
+    this.#server = options
+    this.#generation++
+    return options
   }
 
   /** Grows each time `serverOptions` took up a new certificate. */
@@ -158,13 +186,10 @@ export class TlsIdentity {
     return this.#generation
   }
 
-  /** Options for one connection that we dial; files are re-read when they changed. */
+  /** Options for one connection that we dial, with the newest good pair of files. */
   clientOptions(): ConnectionOptions {
-    this.#clientCertificate.refresh()
-    this.#clientKey.refresh()
     return {
-      cert: this.#clientCertificate.content,
-      key: this.#clientKey.content,
+      ...this.#clientPair.current(),
       ...this.#common(),
       rejectUnauthorized: !this.options.skipServerVerification,
     }
