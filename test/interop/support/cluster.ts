@@ -42,6 +42,8 @@ export class Cluster {
   readonly members: MemberProcess[] = []
   readonly #flags: Flags
   readonly #token: string
+  /** Refuse most calls, so a client is not pointed at them unless a test does. */
+  readonly #learners = new Set<MemberProcess>()
   #named = 0
 
   constructor(options: Readonly<{ name: string; flags?: Flags }>) {
@@ -101,8 +103,11 @@ export class Cluster {
     return this.#startFlags(this.initialCluster(), 'existing')
   }
 
+  /** Of the running voters. */
   get endpoints(): readonly string[] {
-    return this.members.filter(({ isRunning }) => isRunning).map(({ clientUrl }) => clientUrl)
+    return this.members
+      .filter((member) => member.isRunning && !this.#learners.has(member))
+      .map(({ clientUrl }) => clientUrl)
   }
 
   member(name: string): MemberProcess {
@@ -127,7 +132,7 @@ export class Cluster {
 
   /** Resolves when every member that is not down by our doing commits. Throws at once when one ended by itself. */
   async healthy(withinMs = 30_000): Promise<void> {
-    const wanted = this.members.filter(({ isWanted }) => isWanted)
+    const wanted = this.members.filter((member) => member.isWanted && !this.#learners.has(member))
     const ended = await until(
       'every member healthy',
       async () => {
@@ -212,7 +217,17 @@ export class Cluster {
     })
     member.start(this.joinFlags())
     if (options.isLearner !== true) await this.healthy()
+    else this.#learners.add(member)
     return member
+  }
+
+  /** Makes a learner a voter, as soon as it is in sync, and waits until it serves. */
+  async promote(member: MemberProcess): Promise<string> {
+    const id = await until('the learner has published its name', () => this.idOf(member))
+    const said = await until('promoted', () => this.ctl(['member', 'promote', id]))
+    this.#learners.delete(member)
+    await this.healthy()
+    return said
   }
 
   async remove(member: MemberProcess): Promise<void> {
