@@ -14,7 +14,7 @@ export interface Http2Limits {
   readonly headerListBytesMax: number
   /** Fields of one request. Default 256. */
   readonly headerCountMax: number
-  /** Bytes that wait for the socket before we stop to read from it. Default 256 KiB. */
+  /** Bytes that wait for a blocked socket before we stop to read from it. Default 256 KiB. */
   readonly outputBacklogBytesMax: number
   /**
    * Bytes that wait on streams for the client's windows before new requests are refused. Default 64 MiB.

@@ -27,7 +27,7 @@ const pool: Uint8Array[] = []
 export interface SenderOwner {
   /** Runs right before collected output is written, and may add to it. */
   beforeFlush(): void
-  /** The socket holds more than the limit (true), or has given it to the network (false). */
+  /** The socket is blocked and more than the limit waits for it (true), or it has drained (false). */
   onBacklog(isOver: boolean): void
 }
 
@@ -157,6 +157,7 @@ export class Sender implements Flushable {
   /** A stream has data that waits: it takes its turn when windows and the socket allow. */
   wait(stream: Http2Stream): void {
     this.#waiting.add(stream)
+    if (this.isBlocked) this.#checkBacklog()
   }
 
   forget(stream: Http2Stream): void {
@@ -204,10 +205,19 @@ export class Sender implements Flushable {
     else this.#writeParts(socket)
     this.#release(socket instanceof Socket && socket.writableLength === 0)
     this.isBlocked = socket.writableNeedDrain
-    if (!this.#isOverBacklog && socket.writableLength > this.#options.outputBacklogBytesMax) {
-      this.#isOverBacklog = true
-      this.#options.owner.onBacklog(true)
-    }
+    this.#checkBacklog()
+  }
+
+  /**
+   * While the socket is the bottleneck, nothing that the client could send helps, and what it sends makes
+   * more output: beyond the limit its requests stay unread. What waits for windows alone does not count.
+   */
+  #checkBacklog(): void {
+    const { socket, owner, outputBacklogBytesMax } = this.#options
+    if (this.#isOverBacklog || !this.isBlocked) return
+    if (socket.writableLength + this.queuedBytes <= outputBacklogBytesMax) return
+    this.#isOverBacklog = true
+    owner.onBacklog(true)
   }
 
   /** The socket has given everything to the network. */
