@@ -15,7 +15,7 @@ import {
 import { type SegmentName, segmentName, segmentsAmong, segmentsFrom } from './segment-name.js'
 import { WalError } from './wal-error.js'
 import type { WalOptions } from './wal-options.js'
-import { ZERO_STEPS_BYTES } from './zero-ahead.js'
+import { roomLimit, ZERO_STEPS_BYTES } from './zero-ahead.js'
 
 /** A log that is locked, whole, and ready to be appended to. */
 export interface OpenedLog {
@@ -52,7 +52,7 @@ export function createLog(options: WalOptions & { readonly metadata: Uint8Array 
     encoder.chain(out)
     encoder.metadata(out, metadata)
     encoder.snapshot(out, WalSnapshot.create())
-    const room = Math.min(ZERO_STEPS_BYTES[0], options.segmentBytes ?? SEGMENT_BYTES)
+    const room = Math.min(ZERO_STEPS_BYTES[0], roomLimit(options.segmentBytes ?? SEGMENT_BYTES))
     const content = new Uint8Array(Math.max(room, out.position))
     content.set(out.view())
     file.writeSync(content, 0)

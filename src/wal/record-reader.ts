@@ -4,7 +4,7 @@ import { WalRecord } from '../wire/disk-messages.js'
 import { WireError } from '../wire/reader.js'
 import { FRAME_HEADER_BYTES, type FrameHeader, RECORD_CRC, readFrameHeader } from './record.js'
 import type { SegmentName } from './segment-name.js'
-import { hasZeroSector, isStartOfRecord, isZeroToSectorEnd } from './torn.js'
+import { isStartOfRecord, isTornRecord, isZeroToSectorEnd } from './torn.js'
 import { WalError } from './wal-error.js'
 
 /** Where reading ended. */
@@ -58,7 +58,7 @@ export class RecordReader {
       const header = left === 0 ? undefined : readFrameHeader(this.#bytes, this.#offset)
       if (header !== undefined) return this.#record(header)
       // A sector is written whole or not at all: an interrupted write cannot have left just the length out.
-      if (!isZeroToSectorEnd(this.#bytes, this.#offset)) throw new WalError('LENGTH_LOST')
+      if (!isZeroToSectorEnd(this.#bytes, this.#offset)) throw new WalError('BAD_LENGTH')
       if (this.#isLast) return undefined
       this.#open(this.#at + 1)
     }
@@ -91,19 +91,20 @@ export class RecordReader {
     const start = this.#offset + FRAME_HEADER_BYTES
     const frameEnd = start + header.recordBytes + header.paddingBytes
     if (frameEnd > this.#bytes.length) return this.#beyondEnd(header, start)
+    if (!header.isPlausible) throw new WalError('BAD_LENGTH')
     let record: WalRecord
     try {
       record = WalRecord.decode(this.#bytes.subarray(start, start + header.recordBytes))
     } catch (error) {
       if (!(error instanceof WireError)) throw error
-      return this.#damaged(start, frameEnd, () => new WalError('BAD_RECORD', { cause: error }))
+      return this.#damaged(header, start, () => new WalError('BAD_RECORD', { cause: error }))
     }
     if (record.type === RECORD_CRC) this.#chain(record.crc)
     else {
       const { data } = record
       const crc = data === undefined ? this.#crc : crc32c(data, 0, data.length, this.#crc)
       if (crc !== record.crc) {
-        return this.#damaged(start, frameEnd, () => new WalError('RECORD_CRC_MISMATCH'))
+        return this.#damaged(header, start, () => new WalError('RECORD_CRC_MISMATCH'))
       }
       this.#crc = crc
     }
@@ -119,13 +120,11 @@ export class RecordReader {
 
   /**
    * The header announces more than the file has. It is the end of an interrupted write when what is there begins
-   * a record of that length, or lacks a sector; otherwise the length itself is damaged.
+   * a record of that length; otherwise the length itself is damaged.
    */
   #beyondEnd(header: FrameHeader, start: number): undefined {
     const bytes = this.#bytes
-    if (isStartOfRecord(bytes, start, header) || hasZeroSector(bytes, start, bytes.length)) {
-      return this.#torn('TORN')
-    }
+    if (isStartOfRecord(bytes, start, header)) return this.#torn('TORN')
     const { recordBytes, paddingBytes } = header
     const limit = bytes.length - this.#offset - paddingBytes
     throw new WalError('RECORD_TOO_LONG', {
@@ -136,8 +135,9 @@ export class RecordReader {
     })
   }
 
-  #damaged(start: number, end: number, error: () => WalError): undefined {
-    if (this.#isLast && hasZeroSector(this.#bytes, start, end)) return this.#torn('TORN')
+  #damaged(header: FrameHeader, start: number, error: () => WalError): undefined {
+    const end = start + header.recordBytes + header.paddingBytes
+    if (this.#isLast && isTornRecord(this.#bytes, start, end, header)) return this.#torn('TORN')
     throw error()
   }
 

@@ -24,7 +24,10 @@ export const SEGMENT_BYTES = 64_000_000
 export const paddingOf = (recordBytes: number): number =>
   (FRAME_ALIGNMENT - (recordBytes % FRAME_ALIGNMENT)) % FRAME_ALIGNMENT
 
-/** What a frame's header says. `isPlausible` is false when no writer can have made it. */
+/**
+ * What a frame's header says. `isPlausible` is false when no writer can have made it; etcd before 3.0 wrote no
+ * padding, whatever the length.
+ */
 export interface FrameHeader {
   readonly recordBytes: number
   readonly paddingBytes: number
@@ -47,7 +50,8 @@ export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader | un
   const recordBytes = (high & 0xff_ffff) * 0x1_0000_0000 + low
   const paddingBytes = flags >= 0x80 ? flags & 7 : 0
   const expected = paddingOf(recordBytes)
-  const isPlausible = recordBytes > 0 && flags === (expected === 0 ? 0 : 0x80 | expected)
+  const isPadded = expected !== 0 && flags === (0x80 | expected)
+  const isPlausible = recordBytes > 0 && (flags === 0 || isPadded)
   return { recordBytes, paddingBytes, isPlausible }
 }
 

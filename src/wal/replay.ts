@@ -90,6 +90,8 @@ export function listSegments(disk: Disk, directory: string): readonly SegmentNam
 }
 
 const NOTHING = new Uint8Array(0)
+/** Three tags with a varint of ten bytes each. */
+const STATE_BYTES_MAX = 33
 
 /** Decodes what a record holds; the checksum was right, so a failure is the writer's. */
 export function decodeRecord<Value>(decode: (data: Uint8Array) => Value, data: Uint8Array): Value {
@@ -127,6 +129,8 @@ class ReplayState {
         this.#entry(decodeRecord((bytes) => Entry.decode(bytes), data))
         break
       case RECORD_STATE:
+        // The type is outside the checksum: this tells most entries from states.
+        if (data.length > STATE_BYTES_MAX) throw new WalError('BAD_RECORD')
         this.#hardState = decodeRecord((bytes) => HardState.decode(bytes), data)
         break
       case RECORD_METADATA:

@@ -3,7 +3,6 @@
  * only when data is missing or a whole sector of it is zero. Anything else that does not agree with its checksum is
  * damage, which is never cut off: entries behind it may have been acknowledged.
  */
-import { varintSize } from '../raft/entry-size.js'
 import { type FrameHeader, RECORD_METADATA, RECORD_SNAPSHOT, SECTOR_BYTES } from './record.js'
 
 /** Whether the part of some sector that lies in `[start, end)` is all zero. Offsets are those of the file. */
@@ -26,7 +25,7 @@ export function isZeroToSectorEnd(bytes: Uint8Array, start: number): boolean {
   return true
 }
 
-/** A varint below 2^35, or undefined when the bytes end within it. */
+/** A varint below 2^35, or undefined when the known bytes end within it. */
 function readVarint(
   bytes: Uint8Array,
   start: number,
@@ -41,26 +40,42 @@ function readVarint(
   return { value, end: start + 5 }
 }
 
+/** The bytes of a record that were written: none of its second sector when that is all zero. */
+function writtenStart(bytes: Uint8Array, start: number): Uint8Array {
+  const known = bytes.subarray(start)
+  // The frame's length lies in one sector with the record's first bytes, unless it ends that sector.
+  const header = start - 1
+  const inSector = header - (header % SECTOR_BYTES) + SECTOR_BYTES - start
+  if (inSector >= known.length) return known
+  return isZeroToSectorEnd(bytes, start + inSector) ? known.subarray(0, inSector) : known
+}
+
 /**
  * Whether the bytes from `start` to the end of the file can be the beginning of a record that is as long as its
  * frame says: the record's own length of its data must agree. So a damaged length is not taken for a torn write.
  */
 export function isStartOfRecord(bytes: Uint8Array, start: number, header: FrameHeader): boolean {
   if (!header.isPlausible) return false
-  const left = bytes.length - start
-  if (left > 0 && bytes[start] !== 0x08) return false
-  const type = bytes[start + 1]
-  if (left > 1 && (type === undefined || type < RECORD_METADATA || type > RECORD_SNAPSHOT)) {
-    return false
-  }
-  if (left > 2 && bytes[start + 2] !== 0x10) return false
-  const crc = readVarint(bytes, start + 3)
-  if (crc === undefined) return true
-  if (crc.end - start === header.recordBytes) return true
-  const tag = bytes[crc.end]
-  if (tag === undefined) return true
-  const data = readVarint(bytes, crc.end + 1)
-  if (data === undefined) return tag === 0x1a
-  const announced = crc.end + 1 - start + varintSize(data.value) + data.value
-  return tag === 0x1a && announced === header.recordBytes
+  const record = writtenStart(bytes, start)
+  const [typeTag = 0x08, type = RECORD_METADATA, crcTag = 0x10] = record
+  const hasTags = typeTag === 0x08 && crcTag === 0x10
+  if (!hasTags || type < RECORD_METADATA || type > RECORD_SNAPSHOT) return false
+  const crc = readVarint(record, 3)
+  if (crc === undefined || crc.end === header.recordBytes) return true
+  const dataTag = record[crc.end]
+  if (dataTag === undefined) return true
+  const data = readVarint(record, crc.end + 1)
+  if (data === undefined) return dataTag === 0x1a
+  return dataTag === 0x1a && data.end + data.value === header.recordBytes
 }
+
+/**
+ * Whether a record in `[start, end)` of the last segment that does not agree with its checksum was torn. Its length
+ * must be its own: a damaged one would reach into the zeros behind the log.
+ */
+export const isTornRecord = (
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  header: FrameHeader,
+): boolean => isStartOfRecord(bytes, start, header) && hasZeroSector(bytes, start, end)

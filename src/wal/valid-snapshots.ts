@@ -2,6 +2,7 @@ import { crc32c } from '../base/crc32c.js'
 import type { Disk } from '../ports/disk.js'
 import { WalRecord, WalSnapshot } from '../wire/disk-messages.js'
 import { HardState } from '../wire/raftpb.js'
+import { WireError } from '../wire/reader.js'
 import {
   FRAME_HEADER_BYTES,
   RECORD_CRC,
@@ -10,7 +11,7 @@ import {
   readFrameHeader,
 } from './record.js'
 import { decodeRecord, listSegments } from './replay.js'
-import { hasZeroSector } from './torn.js'
+import { hasZeroSector, isTornRecord } from './torn.js'
 import { WalError } from './wal-error.js'
 
 const NOTHING = new Uint8Array(0)
@@ -51,28 +52,44 @@ class SnapshotScan {
         if (isLast) return
         throw new WalError('TORN')
       }
-      if (!this.#record(bytes.subarray(start, start + header.recordBytes))) {
-        if (isLast && hasZeroSector(bytes, start, end)) return
-        throw new WalError('RECORD_CRC_MISMATCH')
+      const hasHole = isLast && hasZeroSector(bytes, start, end)
+      const failure = this.#record(bytes.subarray(start, start + header.recordBytes), hasHole)
+      if (failure !== undefined) {
+        if (isLast && isTornRecord(bytes, start, end, header)) return
+        throw failure
       }
       offset = end
     }
   }
 
-  /** False when the record is not what its checksum says. */
-  #record(bytes: Uint8Array): boolean {
-    const { type, crc, data = NOTHING } = decodeRecord((input) => WalRecord.decode(input), bytes)
+  /** Why the record is not what its checksum says; undefined when it is, or does not matter. */
+  #record(bytes: Uint8Array, hasHole: boolean): WalError | undefined {
+    const record = parseRecord(bytes)
+    if (record === undefined) return new WalError('BAD_RECORD')
+    const { type, crc, data = NOTHING } = record
     const before = this.#crc
     this.#crc = crc
     if (type === RECORD_CRC) {
-      if (before !== 0 && before !== crc) throw new WalError('CHAIN_CRC_MISMATCH')
-      return true
+      const isContinued = before === 0 || before === crc
+      return isContinued ? undefined : new WalError('CHAIN_CRC_MISMATCH')
     }
-    if (type !== RECORD_STATE && type !== RECORD_SNAPSHOT) return true
-    if (crc32c(data, 0, data.length, before) !== crc) return false
+    const matters = type === RECORD_STATE || type === RECORD_SNAPSHOT
+    if (!matters && !hasHole) return undefined
+    if (crc32c(data, 0, data.length, before) !== crc) return new WalError('RECORD_CRC_MISMATCH')
     if (type === RECORD_STATE) {
       this.commit = decodeRecord((input) => HardState.decode(input), data).commit
-    } else this.snapshots.push(decodeRecord((input) => WalSnapshot.decode(input), data))
-    return true
+    } else if (type === RECORD_SNAPSHOT) {
+      this.snapshots.push(decodeRecord((input) => WalSnapshot.decode(input), data))
+    }
+    return undefined
+  }
+}
+
+function parseRecord(bytes: Uint8Array): WalRecord | undefined {
+  try {
+    return WalRecord.decode(bytes)
+  } catch (error) {
+    if (error instanceof WireError) return undefined
+    throw error
   }
 }

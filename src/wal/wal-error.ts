@@ -13,8 +13,8 @@ export const walErrorTexts = {
   RECORD_TOO_LONG: 'wal: max entry size limit exceeded',
   /** A record ends before its time, in a segment that is not the last. */
   TORN: 'unexpected EOF',
-  /** A length is zero and the rest of its sector is not. */
-  LENGTH_LOST: 'wal: record without a length',
+  /** A length that no writer makes, or a zero one although the rest of its sector is not zero. */
+  BAD_LENGTH: 'wal: bad record length',
   UNKNOWN_RECORD: 'unexpected block type',
   /** The checksum is right and the content is not what the record's type says. */
   BAD_RECORD: 'wal: record cannot be decoded',

@@ -19,7 +19,7 @@ import {
   type WalOptions,
   type WalWrite,
 } from './wal-options.js'
-import { ZeroAhead } from './zero-ahead.js'
+import { roomLimit, ZeroAhead } from './zero-ahead.js'
 
 /** What a record can take beside an entry's own encoding. */
 const RECORD_OVERHEAD_BYTES = 32
@@ -358,7 +358,7 @@ export class Wal {
   }
 
   #zeroesOf(file: DiskFile): ZeroAhead {
-    return new ZeroAhead(file, this.#segmentBytes, () => this.#pump())
+    return new ZeroAhead(file, roomLimit(this.#segmentBytes), () => this.#pump())
   }
 
   #writeNow(batch: Batch): void {

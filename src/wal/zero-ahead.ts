@@ -5,6 +5,13 @@ const MIB = 1024 * 1024
 /** How far the zeros reach beyond what was there, one step after the other; the last one repeats. */
 export const ZERO_STEPS_BYTES = [MIB, 4 * MIB, 16 * MIB] as const
 
+/** Zeroed room ends at a multiple of this, so that what is left behind the last record is no part of a frame. */
+const ROOM_ALIGNMENT = 4096
+
+/** How far room may reach in a segment that is cut at `segmentBytes`. */
+export const roomLimit = (segmentBytes: number): number =>
+  Math.ceil(segmentBytes / ROOM_ALIGNMENT) * ROOM_ALIGNMENT
+
 /**
  * Keeps zeroed room in front of the place that is written next. A durable write into room that exists costs no
  * change of the file's length or of its blocks, which is a quarter of its time; and room grows with use only, so
@@ -43,7 +50,7 @@ export class ZeroAhead {
     if (this.isFilling || this.#isGivenUp) return false
     const step = ZERO_STEPS_BYTES[this.#step] as number
     const start = Math.max(this.#file.bytes, end)
-    const target = Math.min(start + step, this.#limit)
+    const target = Math.min(roomLimit(start + step), this.#limit)
     if (start - end >= this.#lastBytes / 2 || target <= start) return false
     this.#fillStart = start
     this.#lastBytes = step
