@@ -50,6 +50,7 @@ export class FrameReader {
   }
 
   push(chunk: Uint8Array): void {
+    if (this.#isStopped) return
     let at = 0
     if (this.#prefaceRead < PREFACE.length) {
       at = this.#readPreface(chunk)
