@@ -57,12 +57,16 @@ export interface StartPoint {
   readonly isAlone: boolean
 }
 
-export interface BootstrapOptions {
-  readonly config: ServerConfig
+/** Where a member's log and snapshots are. */
+export interface LogPlace {
   readonly disk: Disk
   readonly walOptions: WalOptions
   readonly snapshots: SnapshotFiles
   readonly log: Log
+}
+
+export interface BootstrapOptions extends LogPlace {
+  readonly config: ServerConfig
   readonly calls: CallOptions
   readonly resolveHost: ResolveHost
 }
@@ -82,7 +86,10 @@ const urlTextsOf = (members: UrlsByName): ReadonlyMap<string, readonly string[]>
 /** Finds out where to start: from the log if there is one, else as a new cluster or by joining one. */
 export async function findStart(options: BootstrapOptions): Promise<StartPoint> {
   const { config, disk, walOptions } = options
-  if (hasLog(disk, walOptions.directory)) return restart(options)
+  if (hasLog(disk, walOptions.directory)) {
+    const start = restart(options)
+    return config.forceNewCluster ? forceNewCluster(start, { log: options.log }) : start
+  }
   const checked = await checkInitialCluster(config, options.resolveHost)
   if (checked.kind === 'refused') throw new BootstrapError(checked.error)
   const initial = Membership.fromInitialCluster({
@@ -113,24 +120,32 @@ function ownMember(membership: Membership, name: string): Member {
   return own
 }
 
-const createWal = (options: BootstrapOptions, id: MemberId, cluster: ClusterId): Wal =>
+const createWal = (options: LogPlace, id: MemberId, cluster: ClusterId): Wal =>
   Wal.create({
     ...options.walOptions,
     metadata: WalMetadata.encode({ NodeID: id, ClusterID: cluster }),
   })
 
-/** A new cluster: its log begins with one change of membership per member, committed already. */
+/** A new cluster, if no other member says that it has begun already. */
 async function found(options: BootstrapOptions, membership: Membership): Promise<StartPoint> {
-  const { config } = options
-  const own = ownMember(membership, config.name)
+  const own = ownMember(membership, options.config.name)
   await refuseIfBootstrapped(options, membership, own)
+  return beginCluster(options, membership, own.id)
+}
+
+/** The log of a new cluster begins with one change of membership per member, committed already. */
+export async function beginCluster(
+  place: LogPlace,
+  membership: Membership,
+  own: MemberId,
+): Promise<StartPoint> {
   const entries = bootstrapEntries(membership.members())
   const hardState: HardState = {
     term: term(1),
     vote: NO_MEMBER,
     commit: logIndex(entries.length),
   }
-  const wal = createWal(options, own.id, membership.clusterId)
+  const wal = createWal(place, own, membership.clusterId)
   await new Promise<void>((resolve, reject) => {
     wal.save({ hardState, entries, mustSync: true }, (failure) =>
       failure === undefined ? resolve() : reject(failure),
@@ -140,7 +155,7 @@ async function found(options: BootstrapOptions, membership: Membership): Promise
   storage.append(entries)
   storage.setHardState(hardState)
   return {
-    id: own.id,
+    id: own,
     clusterId: membership.clusterId,
     wal,
     storage,
@@ -200,13 +215,23 @@ async function join(options: BootstrapOptions, local: Membership): Promise<Start
   await refuseIfIncompatible(existing, own, calls)
   const me = assigned.members.find(({ name }) => name === config.name)
   invariant(me !== undefined, 'the local member was assigned an id')
-  return {
+  return joinCluster(options, {
     id: me.id,
     clusterId: remote.clusterId,
-    wal: createWal(options, me.id, remote.clusterId),
+    remotes: existing.filter(({ id }) => id !== me.id),
+  })
+}
+
+/** A member that the cluster knows already begins with an empty log, which the leader fills. */
+export function joinCluster(
+  place: LogPlace,
+  joined: Pick<StartPoint, 'id' | 'clusterId' | 'remotes'>,
+): StartPoint {
+  return {
+    ...joined,
+    wal: createWal(place, joined.id, joined.clusterId),
     storage: new MemoryStorage(),
     snapshot: undefined,
-    remotes: existing.filter(({ id }) => id !== me.id),
     isNew: true,
     isAlone: false,
   }
@@ -232,8 +257,8 @@ async function refuseIfIncompatible(
 }
 
 /** Goes on from the newest snapshot that the log backs; flags of the first start are not looked at. */
-function restart(options: BootstrapOptions): StartPoint {
-  const { config, disk, walOptions, snapshots, log } = options
+export function restart(place: LogPlace): StartPoint {
+  const { disk, walOptions, snapshots, log } = place
   const candidates = validSnapshots({ disk, directory: walOptions.directory })
   const snapshot = snapshots.loadNewest(candidates)
   const from = snapshot?.metadata ?? { index: ZERO_INDEX, term: ZERO_TERM }
@@ -253,7 +278,7 @@ function restart(options: BootstrapOptions): StartPoint {
     'local-member-id': idToHex(id),
     'commit-index': commit,
   })
-  const start: StartPoint = {
+  return {
     id,
     clusterId: clusterId(ids.ClusterID),
     wal,
@@ -263,5 +288,4 @@ function restart(options: BootstrapOptions): StartPoint {
     isNew: false,
     isAlone: (snapshot?.metadata.confState.voters.length ?? 0) === 1,
   }
-  return config.forceNewCluster ? forceNewCluster(start, { log }) : start
 }

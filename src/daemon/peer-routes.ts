@@ -133,7 +133,8 @@ export class PeerRoutes {
       this.#member.leaseTimeToLive(request.ID, request.keys, (outcome) => {
         if (outcome.kind === 'found') {
           const response = {
-            header: undefined,
+            /* etcd fills this header in and panics when there is none. */
+            header: ResponseHeader.create({}),
             ID: request.ID,
             TTL: outcome.ttlSeconds,
             grantedTTL: outcome.grantedTtlSeconds,

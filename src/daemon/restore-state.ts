@@ -25,6 +25,8 @@ export interface RestoreOptions {
   readonly leaseCheckpoint: boolean
   readonly quotaBytes: number
   readonly batchChangesMax: number
+  /** Runs a task in a later turn of the event loop. */
+  readonly defer: (task: () => void) => void
   readonly onBackendFailure: (failure: Error) => void
 }
 
@@ -81,7 +83,7 @@ async function restoredMembership(
 export async function restoreState(options: RestoreOptions): Promise<ReplicatedState> {
   const backend = new Backend({
     engine: options.engine,
-    defer: setImmediate,
+    defer: options.defer,
     onFailure: options.onBackendFailure,
     batchChangesMax: options.batchChangesMax,
   })

@@ -10,7 +10,7 @@ import { maintenanceMethods } from '../api-v3/maintenance.js'
 import { rangeStreamMethod } from '../api-v3/range-stream.js'
 import { watchMethods } from '../api-v3/watch.js'
 import { DaemonError } from '../base/errors.js'
-import { idToHex, ZERO_INDEX } from '../base/ids.js'
+import { idToHex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { memberAttributesPath } from '../base/v2-paths.js'
 import { SERVER_VERSION } from '../base/version.js'
@@ -18,9 +18,7 @@ import { resolveByDns } from '../config/resolve-host.js'
 import type { ServerConfig } from '../config/server-config.js'
 import { isSecure, type ServerUrl, urlTexts } from '../config/server-url.js'
 import { GrpcServer } from '../grpc/server.js'
-import { Member } from '../member/member.js'
-import type { ReplicatedState } from '../member/replicated-state.js'
-import { RequestIds } from '../member/request-ids.js'
+import type { Member } from '../member/member.js'
 import { formatVersion } from '../membership/cluster-version.js'
 import { encodeAttributes } from '../membership/member.js'
 import { registerAccessControl } from '../ops/access-control.js'
@@ -31,34 +29,23 @@ import { nodeDisk } from '../platform/disk.js'
 import { LevelEngines } from '../platform/level-engine.js'
 import type { ProcessLog } from '../platform/log.js'
 import { systemClock, systemEntropy, turnScheduler } from '../platform/system.js'
-import type { KeyValueEngine } from '../ports/key-value-engine.js'
-import type { PeerEvents } from '../ports/peer-network.js'
 import type { RpcMethod } from '../ports/rpc.js'
-import { RawNode } from '../raft/raw-node.js'
 import { SnapshotFiles } from '../snapshot/snapshot-files.js'
-import { WatchHub } from '../watch/watch-hub.js'
-import type { Snapshot } from '../wire/raftpb.js'
 import { listenAddressOf } from './addresses.js'
 import { AutoCompactor } from './auto-compactor.js'
 import { findStart, type StartPoint } from './bootstrap.js'
-import { DurableLog } from './durable-log.js'
-import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
+import { composeMember } from './compose-member.js'
 import { createLeaderCalls } from './leader-calls.js'
 import { Listener } from './listener.js'
 import { memberSettingsOf } from './member-settings.js'
 import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
 import { PeerRoutes } from './peer-routes.js'
-import { restoreState } from './restore-state.js'
 import { admission, createIdentities, type Identities } from './tls.js'
 
-/** Between two removals of log and snapshot files that are kept beyond their number, ms (facts: disk.md 1). */
-const PURGE_INTERVAL_MS = 30_000
 /** How long connections may take to end when the process stops, ms. */
 const DRAIN_GRACE_MS = 1000
 /** Between two attempts to publish this member's name, ms. */
 const PUBLISH_RETRY_MS = 100
-/** Between two looks at watchers that are behind or full, ms. */
-const WATCH_PASS_MS = 100
 /** What gRPC takes beside the largest request (facts: v3-api.md 2). */
 const GRPC_OVERHEAD_BYTES = 512 * 1024
 /** How long a call to another member may take, ms. */
@@ -215,134 +202,41 @@ export class EtcdServer {
     identities: Identities,
   ): Promise<{ member: Member; transport: PeerTransport }> {
     const config = this.#config
-    const settings = memberSettingsOf(config)
-    const engines = new LevelEngines(join(config.dataDir, 'member'))
-    const snapshotIndex = start.snapshot?.metadata.index ?? ZERO_INDEX
-    const engine = await openLive(engines, snapshotIndex)
-    const restore = (
-      from: KeyValueEngine,
-      snapshot: Snapshot | undefined,
-    ): Promise<ReplicatedState> =>
-      restoreState({
-        engine: from,
-        clusterId: start.clusterId,
-        v2State: snapshot?.data,
-        electionTimeoutMs: config.electionTimeoutMs,
-        learnersMax: config.learnersMax,
-        leaseCheckpoint: config.leaseCheckpoint,
-        quotaBytes: settings.quotaBytes,
-        batchChangesMax: config.backendBatchChangesMax,
-        onBackendFailure: (failure) => this.#end('failed', 'failed to write the backend', failure),
-      })
-    const state = await restore(engine, start.snapshot)
-    let member: Member | undefined
-    const current = (): Member => {
-      invariant(member !== undefined, 'the member exists before anything runs')
-      return member
-    }
-    const events: PeerEvents = {
-      deliver: (message) => current().deliver(message),
-      unreachable: (id) => current().unreachable(id),
-      snapshotSent: (id, outcome) => current().snapshotSent(id, outcome),
-      removedFromCluster: () => current().removedFromCluster(),
-      isRemoved: (id) => current().isRemoved(id),
-      isMember: (id) => current().isMember(id),
-      receiveSnapshot: (message, body) => current().receiveSnapshot(message, body),
-    }
     const calls = this.#callOptions(identities)
-    const transport = new PeerTransport({
-      id: start.id,
-      clusterId: start.clusterId,
-      ownUrls: () => urlTexts(config.initialAdvertisePeerUrls),
-      events,
-      log: this.#log,
-      clock: systemClock,
-      observer: peerObserver(this.#metrics, idToHex(start.id)),
-      ...calls,
-    })
-    const hub = new WatchHub({
-      history: {
-        get currentRevision() {
-          return member?.store.currentRevision ?? state.store.currentRevision
-        },
-        get compactedRevision() {
-          return member?.store.compactedRevision ?? state.store.compactedRevision
-        },
-        eventsSince: (wanted, done) => current().store.eventsSince(wanted, done),
-        prevKv: (event) => current().store.prevKv(event),
-      },
-      clusterId: start.clusterId,
-      memberId: start.id,
-      term: () => current().term,
-      entropy: systemEntropy,
-      progressIntervalMs: config.watchProgressNotifyIntervalMs,
-      fragmentBytes: config.requestBytesMax + GRPC_OVERHEAD_BYTES,
-      onWork: () => setImmediate(syncWatchers),
-    })
-    const syncWatchers = (): void => {
-      if (current().isServing && hub.syncSome(systemClock.monotonicMs())) setImmediate(syncWatchers)
-    }
-    this.#timers.push(setInterval(syncWatchers, WATCH_PASS_MS))
-    const node = new RawNode({
-      id: start.id,
-      electionTicks: settings.electionTicks,
-      heartbeatTicks: 1,
-      storage: start.storage,
-      applied: snapshotIndex,
-      asyncStorageWrites: true,
-      checkQuorum: true,
+    const { member, network } = await composeMember({
+      start,
+      settings: memberSettingsOf(config),
+      learnersMax: config.learnersMax,
       preVote: config.preVote,
-      maxInflightMessages: 512,
-      randomBelow: systemEntropy.below,
-      logger: {
-        debug: (text) => {
-          if (this.#log.isDebugEnabled) this.#log.debug(text())
-        },
-        info: (text) => this.#log.info(text()),
-        warning: (text) => this.#log.warn(text()),
-        error: (text) => this.#log.error(text()),
-      },
-    })
-    const wal = new DurableLog({
-      wal: start.wal,
-      snapshots: snapshotFiles,
-      clock: systemClock,
+      backendBatchChangesMax: config.backendBatchChangesMax,
       walFilesMax: config.walFilesMax,
       snapshotFilesMax: config.snapshotFilesMax,
-    })
-    this.#timers.push(setInterval(() => wal.purge(), PURGE_INTERVAL_MS))
-    member = new Member({
-      id: start.id,
-      clusterId: start.clusterId,
-      settings,
-      node,
-      storage: start.storage,
-      snapshotIndex,
-      state,
-      hub,
-      log: this.#log,
-      wal,
-      network: transport,
-      leaderCalls: createLeaderCalls(() => calls),
-      requestIds: new RequestIds(start.id, systemClock.wallMs()),
+      progressIntervalMs: config.watchProgressNotifyIntervalMs,
+      fragmentBytes: config.requestBytesMax + GRPC_OVERHEAD_BYTES,
+      engines: new LevelEngines(join(config.dataDir, 'member')),
+      snapshotFiles,
       clock: systemClock,
       scheduler: turnScheduler,
-      stageSnapshot: (message, body) =>
-        stageSnapshot(engines, message.snapshot?.metadata.index ?? ZERO_INDEX, body),
-      installState: (snapshot, done) => {
-        replaceEngine(engines, current().backend, snapshot.metadata.index)
-          .then((fresh) => restore(fresh, snapshot))
-          .then(
-            (restored) => done(undefined, restored),
-            (error: unknown) => done(DaemonError.from(error), undefined),
-          )
+      entropy: systemEntropy,
+      log: this.#log,
+      leaderCalls: createLeaderCalls(() => calls),
+      createNetwork: (events) =>
+        new PeerTransport({
+          id: start.id,
+          clusterId: start.clusterId,
+          ownUrls: () => urlTexts(config.initialAdvertisePeerUrls),
+          events,
+          log: this.#log,
+          clock: systemClock,
+          observer: peerObserver(this.#metrics, idToHex(start.id)),
+          ...calls,
+        }),
+      every: (intervalMs, work) => {
+        this.#timers.push(setInterval(work, intervalMs))
       },
-      onFatal: (message, cause) => this.#end('failed', message, cause),
-      onRemoved: () =>
-        this.#end('removed', 'the member has been permanently removed from the cluster', undefined),
+      onEnd: (reason, message, cause) => this.#end(reason, message, cause),
     })
-    for (const { id, peerUrls } of start.remotes) transport.addPeer(id, peerUrls)
-    return { member, transport }
+    return { member, transport: network }
   }
 
   #end(reason: 'failed' | 'removed', message: string, cause: unknown): void {
