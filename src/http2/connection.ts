@@ -366,6 +366,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
 
   #onDrain(): void {
     if (this.#state === 'closed') return
+    this.#blockedSinceMs = 0
     this.#sender.onDrain()
   }
 

@@ -4,6 +4,9 @@ export interface Flushable {
   flush(): void
 }
 
+/** Connections with unwritten output; beyond it they are flushed early, for each holds an output buffer. */
+const DIRTY_MAX = 512
+
 /**
  * The connections with output that has not been written. They are flushed once per turn of the event loop:
  * by `flush` where the program knows that its turn ends, else as soon as the running callback has returned.
@@ -19,6 +22,7 @@ export class FlushQueue {
 
   /** Each connection adds itself once per turn. */
   add(connection: Flushable): void {
+    if (this.#dirty.length >= DIRTY_MAX) this.flush()
     this.#dirty.push(connection)
     if (this.#isScheduled) return
     this.#isScheduled = true

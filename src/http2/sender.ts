@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { Writer } from '../wire/writer.js'
 import type { Flushable, FlushQueue } from './flush-queue.js'
 import {
@@ -14,7 +15,7 @@ import type { Http2Stream } from './stream.js'
 /** Size of a pooled output buffer: holds the replies of a usual turn. */
 const OUTPUT_BUFFER_BYTES = 16_384
 /** Output buffers that are kept for the next turn, over all connections. */
-const POOLED_BUFFERS_MAX = 256
+const POOLED_BUFFERS_MAX = 512
 /** Output of one turn beyond which it is written before the turn ends, so that the socket can push back. */
 const FLUSH_BYTES = 65_536
 /** Payloads from this size on go to the socket as they are instead of being copied behind their header. */
@@ -66,11 +67,18 @@ export class Sender implements Flushable {
   #parts: Uint8Array[] | undefined
   #partBytes = 0
   #sealedTo = 0
+  /**
+   * Whether the socket takes bytes at once or says that it did not. Only a plain net.Socket is believed: TLS
+   * keeps them for a while, and other streams may hand them on and still count them as written. Those are
+   * given copies, which are small and exact.
+   */
+  readonly #isDirect: boolean
   #isDirty = false
   #isOverBacklog = false
 
   constructor(options: SenderOptions) {
     this.#options = options
+    this.#isDirect = options.socket instanceof Socket && !(options.socket instanceof TLSSocket)
     this.writer.buffer = NOTHING
   }
 
@@ -201,9 +209,12 @@ export class Sender implements Flushable {
       this.#release(true)
       return
     }
-    if (this.#parts === undefined) socket.write(writer.view())
-    else this.#writeParts(socket)
-    this.#release(socket instanceof Socket && socket.writableLength === 0)
+    const hadParts = this.#parts !== undefined
+    if (hadParts) this.#writeParts(socket)
+    else if (this.#isDirect) socket.write(writer.view())
+    else socket.write(Buffer.from(writer.view()))
+    const isCopied = !this.#isDirect && !hadParts
+    this.#release(isCopied || (this.#isDirect && socket.writableLength === 0))
     this.isBlocked = socket.writableNeedDrain
     this.#checkBacklog()
   }
@@ -248,10 +259,7 @@ export class Sender implements Flushable {
     this.#sealedTo = position
   }
 
-  /**
-   * The buffer goes back to the pool when the socket is through with it, else it belongs to the socket.
-   * Only a net.Socket is believed: other streams may hand the buffer on and still count it as written.
-   */
+  /** The buffer goes back to the pool when the socket is through with it, else it belongs to the socket. */
   #release(isFree: boolean): void {
     const { buffer } = this.writer
     if (isFree && buffer.length === OUTPUT_BUFFER_BYTES && pool.length < POOLED_BUFFERS_MAX) {
