@@ -59,7 +59,7 @@ describe('one file', () => {
       const flipped = bytes.slice()
       flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7))
       // The checksum's fifth byte has bits that mean nothing.
-      if (bit >> 3 === 5 && (bit & 7) >= 4) expect(decodeSnapshotFile(flipped)).toEqual(snapshotOf(7))
+      if (bit >= 44 && bit <= 46) expect(decodeSnapshotFile(flipped)).toEqual(snapshotOf(7))
       else expect(() => decodeSnapshotFile(flipped), `bit ${bit}`).toThrow(/^snap: /)
     }
   })
