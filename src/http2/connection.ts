@@ -1,11 +1,10 @@
 import type { Duplex } from 'node:stream'
 import { InvariantViolation } from '../base/invariant.js'
-import { BlockCache } from './block-cache.js'
 import { ClosedStreams } from './closed-streams.js'
 import { FloodGuard } from './flood-guard.js'
 import type { FlushQueue } from './flush-queue.js'
 import { FrameReader, type FrameSink, readStreamId, readUint32 } from './frame-reader.js'
-import { HpackDecoder } from './hpack-decoder.js'
+import { HeaderBlocks } from './header-blocks.js'
 import { latin1Bytes } from './latin1.js'
 import type { Http2Limits } from './limits.js'
 import { PingPolicy } from './ping-policy.js'
@@ -18,7 +17,7 @@ import {
   SETTING,
   WINDOW_BYTES_MAX,
 } from './protocol.js'
-import { areRegularFields, parseRequestFields, type RequestFields } from './request-fields.js'
+import { areRegularFields, type RequestFields } from './request-fields.js'
 import { Sender, type SenderOwner } from './sender.js'
 import { Http2Stream, type StreamConsumer, type StreamHost } from './stream.js'
 
@@ -60,14 +59,6 @@ const NO_CONSUMER: StreamConsumer = {
   onWritable() {},
 }
 
-/** A request head that could not be taken, with the reason. */
-type BadHead = 'malformed' | 'too-large'
-
-interface CachedHead<Head> {
-  readonly head: Head
-  readonly contentLength: number
-}
-
 /**
  * One HTTP/2 connection, server side (RFC 9113). It is fed by its socket and by `onTick`; everything else
  * follows from those. Errors of a stream end the stream, errors of the connection say GOAWAY and end it;
@@ -81,8 +72,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
   readonly #socket: Duplex
   readonly #sender: Sender
   readonly #reader: FrameReader
-  readonly #decoder: HpackDecoder
-  readonly #heads = new BlockCache<CachedHead<Head>>()
+  readonly #blocks: HeaderBlocks<Head>
   readonly #flood: FloodGuard
   readonly #pings: PingPolicy
   readonly #streams = new Map<number, Http2Stream>()
@@ -97,13 +87,6 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
   #acceptedIdMax = WINDOW_BYTES_MAX
   #receiveWindow: number
   #ungranted = 0
-
-  /** A header block that goes on in CONTINUATION frames; 0 = none. */
-  #openBlockId = 0
-  #openBlockEndsStream = false
-  #openBlockIsBad = false
-  #openBlockParts: Uint8Array[] = []
-  #openBlockBytes = 0
 
   /** Coarse times, on the clock of the options. */
   #nowMs: number
@@ -130,10 +113,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
       outputBacklogBytesMax: options.limits.outputBacklogBytesMax,
     })
     this.#reader = new FrameReader(this)
-    this.#decoder = new HpackDecoder({
-      listBytesMax: options.limits.headerListBytesMax,
-      fieldCountMax: options.limits.headerCountMax,
-    })
+    this.#blocks = new HeaderBlocks(options.limits, options.application)
     this.#flood = new FloodGuard(options.limits)
     this.#pings = new PingPolicy(options.limits.keepaliveMinTimeMs)
     this.#receiveWindow = options.limits.connectionWindowBytes
@@ -223,7 +203,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
       if (nowMs >= this.#closeAtMs) this.destroy()
       return
     }
-    const isUnfinished = !this.#hasSettings || this.#reader.isInsideFrame || this.#openBlockId !== 0
+    const isUnfinished = !this.#hasSettings || this.#reader.isInsideFrame || this.#blocks.isOpen
     if (!isUnfinished) this.#unfinishedSinceMs = 0
     else if (this.#unfinishedSinceMs === 0) this.#unfinishedSinceMs = nowMs
     else if (nowMs - this.#unfinishedSinceMs > limits.headersTimeoutMs) {
@@ -252,14 +232,14 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     start: number,
     end: number,
   ): void {
-    if (type !== FRAME.CONTINUATION && this.#openBlockId !== 0) {
+    if (type !== FRAME.CONTINUATION && this.#blocks.isOpen) {
       throw protocolError('a header block was interrupted')
     }
     if (!this.#hasSettings && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0)) {
       throw protocolError('the first frame must be SETTINGS')
     }
     // What is unfinished counts from when it began: a whole frame outside of header blocks restarts the clock.
-    if (this.#openBlockId === 0) this.#unfinishedSinceMs = 0
+    if (!this.#blocks.isOpen) this.#unfinishedSinceMs = 0
     switch (type) {
       case FRAME.DATA:
         this.#onData(flags, streamId, bytes, start, end)
@@ -408,30 +388,14 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
       this.#onHeaderBlock(id, endsStream, isBad, bytes, start, end)
       return
     }
-    this.#openBlockId = id
-    this.#openBlockEndsStream = endsStream
-    this.#openBlockIsBad = isBad
-    this.#openBlockParts = [Uint8Array.prototype.slice.call(bytes, start, end)]
-    this.#openBlockBytes = end - start
+    this.#blocks.open({ id, endsStream, isBad }, bytes, start, end)
   }
 
   #onContinuation(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#openBlockId === 0 || this.#openBlockId !== id) {
-      throw protocolError('CONTINUATION without a header block')
-    }
-    this.#openBlockParts.push(Uint8Array.prototype.slice.call(bytes, start, end))
-    this.#openBlockBytes += end - start
-    if (
-      this.#openBlockBytes > this.#limits.headerBlockBytesMax ||
-      this.#openBlockParts.length > this.#limits.continuationFramesMax + 1
-    ) {
-      throw new Http2ConnectionError(ERROR.ENHANCE_YOUR_CALM, 'a header block is too large')
-    }
+    const open = this.#blocks.append(id, bytes, start, end)
     if ((flags & FLAG.END_HEADERS) === 0) return
-    const block = Buffer.concat(this.#openBlockParts)
-    this.#openBlockId = 0
-    this.#openBlockParts = []
-    this.#onHeaderBlock(id, this.#openBlockEndsStream, this.#openBlockIsBad, block, 0, block.length)
+    const block = this.#blocks.close()
+    this.#onHeaderBlock(id, open.endsStream, open.isBad, block, 0, block.length)
   }
 
   #onHeaderBlock(
@@ -443,10 +407,10 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     end: number,
   ): void {
     if (id <= this.#lastStreamId) {
-      this.#onTrailers(id, endsStream, this.#decoder.decode(bytes, start, end))
+      this.#onTrailers(id, endsStream, this.#blocks.trailers(bytes, start, end))
       return
     }
-    const head = this.#readHead(bytes, start, end)
+    const head = this.#blocks.head(bytes, start, end)
     this.#lastStreamId = id
     if (id > this.#acceptedIdMax) return
     if (typeof head === 'string' || isBad) {
@@ -478,24 +442,6 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     const consumer = this.#options.application.onRequest(stream, head.head, endsStream)
     stream.consumer = consumer
     if (endsStream && !stream.isLocalClosed) consumer.onEnd()
-  }
-
-  /** The head of a request, from memory when the same bytes were decoded before under the same table. */
-  #readHead(bytes: Uint8Array, start: number, end: number): CachedHead<Head> | BadHead {
-    const decoder = this.#decoder
-    const generation = decoder.generation
-    const known = this.#heads.get(bytes, start, end, generation)
-    if (known !== undefined) return known
-    const flat = decoder.decode(bytes, start, end)
-    if (decoder.isTruncated) return 'too-large'
-    const request = parseRequestFields(flat)
-    if (request === undefined) return 'malformed'
-    const head = this.#options.application.readHead(request)
-    const value = { head, contentLength: request.contentLength }
-    if (decoder.generation === generation) {
-      this.#heads.put(bytes, start, end, { generation, value })
-    }
-    return value
   }
 
   #onTrailers(id: number, endsStream: boolean, fields: readonly string[]): void {

@@ -149,6 +149,7 @@ export class Sender implements Flushable {
   settings(settings: readonly (readonly [id: number, value: number])[]): void {
     const writer = this.frame(FRAME.SETTINGS, 0, 0, settings.length * 6)
     for (const [id, value] of settings) {
+      writer.reserve(6)
       writer.buffer[writer.position++] = id >>> 8
       writer.buffer[writer.position++] = id
       writeUint32(writer, value)
