@@ -6,7 +6,7 @@ import type { Member } from '../member/member.js'
 import { encodeMembers } from '../membership/member.js'
 import { versionJson } from '../ops/routes.js'
 import { LeaseInternalRequest, LeaseInternalResponse } from '../peer/leader-calls.js'
-import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../wire/rpc.js'
+import { LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader } from '../wire/rpc.js'
 
 /** Largest body that any of these paths takes; a lease or a revision is far smaller. */
 const BODY_BYTES_MAX = 64 * 1024
