@@ -4,12 +4,12 @@
  * which ends the watcher when it is full.
  */
 import type { ServerResponse } from 'node:http'
-import { KEYS_NAMESPACE } from '../base/v2-paths.js'
-import { encodeV2Event, type V2Event } from '../v2store/event.js'
+import type { V2Event } from '../v2store/event.js'
 import type { V2Watcher } from '../v2store/watcher-hub.js'
 import { type HeaderList, JSON_TYPE, keepQuietAboutConnection } from './answer.js'
-import { v2ErrorAnswer } from './key-answer.js'
+import { eventLine, v2ErrorAnswer } from './key-answer.js'
 import type { KeyOperation } from './key-request.js'
+import { ResponseReply } from './reply.js'
 import type { V2Source } from './source.js'
 
 /** Waiters that are served in one turn of the event loop, so that one event cannot hold up the daemon. */
@@ -60,7 +60,7 @@ export class KeyWaiters {
       },
     })
     if (result.kind === 'error') {
-      v2ErrorAnswer(response, headers, result.error)
+      v2ErrorAnswer(new ResponseReply(response), headers, result.error)
       return
     }
     waiter.current = { response, operation, watcher: result.watcher, isQueued: false }
@@ -130,7 +130,7 @@ export class KeyWaiters {
   #encode(event: V2Event): string {
     if (this.#lastEvent !== event) {
       this.#lastEvent = event
-      this.#lastText = `${encodeV2Event(event, KEYS_NAMESPACE)}\n`
+      this.#lastText = eventLine(event)
     }
     return this.#lastText
   }

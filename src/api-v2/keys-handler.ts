@@ -1,16 +1,17 @@
 /** /v2/keys: reads, writes and waits (facts: v2-api.md 2 to 6). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { exhaustive } from '../base/invariant.js'
+import { exhaustive, invariant } from '../base/invariant.js'
 import { createV2Error } from '../base/v2-errors.js'
 import type { V2ApplyResult } from '../v2store/apply-request.js'
 import { answerNotAllowed, type HeaderList } from './answer.js'
+import { type FormBody, formKind, parseFormBody } from './form-body.js'
 import { addGoQuery, type Form } from './go-form.js'
 import type { Target } from './go-path.js'
 import { v2ErrorAnswer, v2EventAnswer } from './key-answer.js'
 import { type KeyOperation, parseKeyRequest, storePath } from './key-request.js'
 import { KeyWaiters } from './key-waiters.js'
-import { parseMediaType } from './media-type.js'
 import { FORM_BYTES_MAX, readBody } from './read-body.js'
+import { type Reply, ResponseReply } from './reply.js'
 import type { V2Source } from './source.js'
 
 const ALLOWED = 'HEAD,GET,PUT,POST,DELETE'
@@ -20,7 +21,7 @@ const RAFT_INTERNAL = 300
 interface Exchange {
   readonly method: string
   readonly target: Target
-  readonly response: ServerResponse
+  readonly reply: Reply
   /** What every answer has from here on. */
   readonly headers: HeaderList
 }
@@ -29,10 +30,13 @@ export class KeysHandler {
   readonly #source: V2Source
   readonly #clusterHeader: HeaderList
   readonly waiters: KeyWaiters
+  #lastBefore: HeaderList = []
+  #lastHeaders: HeaderList
 
   constructor(source: V2Source) {
     this.#source = source
     this.#clusterHeader = ['X-Etcd-Cluster-Id', source.clusterIdText]
+    this.#lastHeaders = this.#clusterHeader
     this.waiters = new KeyWaiters(source)
   }
 
@@ -44,49 +48,62 @@ export class KeysHandler {
     before: HeaderList,
   ): void {
     const method = request.method ?? 'GET'
-    const headers = before.length === 0 ? this.#clusterHeader : [...before, ...this.#clusterHeader]
-    const exchange = { method, target, response, headers }
+    const reply = new ResponseReply(response)
     switch (method) {
       case 'GET':
       case 'HEAD':
-        if (target.query === '') this.#read(exchange, storePath(target.path), false, false)
-        else this.#run(exchange, new Map(), undefined)
+      case 'DELETE':
+        this.answer({ method, target, reply, before, form: undefined })
         return
       case 'PUT':
       case 'POST':
-        this.#readForm(request, exchange)
-        return
-      case 'DELETE':
-        this.#run(exchange, new Map(), undefined)
+        this.#readForm(request, (form) => this.answer({ method, target, reply, before, form }))
         return
       default:
         answerNotAllowed(response, before, ALLOWED)
     }
   }
 
-  /** Parameters in the body come first, those of the query after them. */
-  #readForm(request: IncomingMessage, exchange: Exchange): void {
-    const form: Form = new Map()
-    const type = parseMediaType(request.headers['content-type'] ?? 'application/octet-stream')
-    if (type.kind === 'bad') {
-      this.#run(exchange, form, type.reason)
-      return
+  /** Answers a request whose body is there: GET, HEAD, PUT, POST or DELETE. */
+  answer(options: {
+    readonly method: string
+    readonly target: Target
+    readonly reply: Reply
+    readonly before: HeaderList
+    /** What the body said; `undefined` = the method or the type of the body has no form. */
+    readonly form: FormBody | undefined
+  }): void {
+    const { method, target, reply, form } = options
+    const exchange = { method, target, reply, headers: this.#headersAfter(options.before) }
+    const isPlainRead = target.query === '' && (method === 'GET' || method === 'HEAD')
+    if (isPlainRead) this.#read(exchange, storePath(target.path), false, false)
+    else this.#run(exchange, form?.form ?? new Map(), form?.problem)
+  }
+
+  /** The same array for the same `before`. */
+  #headersAfter(before: HeaderList): HeaderList {
+    if (before !== this.#lastBefore) {
+      this.#lastBefore = before
+      this.#lastHeaders = [...before, ...this.#clusterHeader]
     }
-    if (type.type !== 'application/x-www-form-urlencoded') {
-      this.#run(exchange, form, undefined)
+    return this.#lastHeaders
+  }
+
+  #readForm(request: IncomingMessage, done: (form: FormBody | undefined) => void): void {
+    const kind = formKind(request.headers['content-type'])
+    if (kind !== 'form') {
+      done(kind === 'none' ? undefined : { form: new Map(), problem: kind.problem })
       return
     }
     readBody(request, FORM_BYTES_MAX, (body) => {
-      const problem =
-        body.kind === 'too-large'
-          ? 'http: POST too large'
-          : addGoQuery(form, body.bytes.toString('utf8'))
-      this.#run(exchange, form, problem)
+      if (body.kind === 'body') done(parseFormBody(body.bytes.toString('utf8')))
+      else done({ form: new Map(), problem: 'http: POST too large' })
     })
   }
 
+  /** Parameters in the body come first, those of the query after them. */
   #run(exchange: Exchange, form: Form, bodyProblem: string | undefined): void {
-    const { method, target, response, headers } = exchange
+    const { method, target, reply, headers } = exchange
     const queryProblem = target.query === '' ? undefined : addGoQuery(form, target.query)
     const parsed = parseKeyRequest({
       method,
@@ -96,14 +113,15 @@ export class KeysHandler {
       nowMs: this.#source.nowMs(),
     })
     if (parsed.kind === 'error') {
-      v2ErrorAnswer(response, headers, parsed.error)
+      v2ErrorAnswer(reply, headers, parsed.error)
       return
     }
     const { operation } = parsed
     if (method === 'GET' && operation.Quorum) {
       this.#propose(exchange, { ...operation, Method: 'QGET' }, parsed.noValueOnSuccess)
     } else if (method === 'GET' && operation.Wait) {
-      this.waiters.open(response, headers, operation)
+      invariant(reply instanceof ResponseReply, 'who waits has a response of its own')
+      this.waiters.open(reply.response, headers, operation)
     } else if (method === 'GET' || method === 'HEAD') {
       this.#read(exchange, operation.Path, operation.Recursive, operation.Sorted)
     } else this.#propose(exchange, operation, parsed.noValueOnSuccess)
@@ -123,13 +141,13 @@ export class KeysHandler {
   }
 
   #answer(exchange: Exchange, result: V2ApplyResult, noValueOnSuccess: boolean): void {
-    const { response, headers } = exchange
+    const { reply, headers } = exchange
     switch (result.kind) {
       case 'event':
-        v2EventAnswer(response, headers, result.event, { source: this.#source, noValueOnSuccess })
+        v2EventAnswer(reply, headers, result.event, { source: this.#source, noValueOnSuccess })
         return
       case 'error':
-        v2ErrorAnswer(response, headers, result.error)
+        v2ErrorAnswer(reply, headers, result.error)
         return
       case 'unknown-method':
         this.#fail(exchange, 'etcdserver: unknown method')
@@ -144,7 +162,7 @@ export class KeysHandler {
     }
   }
 
-  #fail({ response, headers }: Exchange, reason: string): void {
-    v2ErrorAnswer(response, headers, createV2Error(RAFT_INTERNAL, reason, 0))
+  #fail({ reply, headers }: Exchange, reason: string): void {
+    v2ErrorAnswer(reply, headers, createV2Error(RAFT_INTERNAL, reason, 0))
   }
 }

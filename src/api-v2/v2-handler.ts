@@ -36,6 +36,11 @@ export class V2Handler {
     this.#members = new MembersHandler(source)
   }
 
+  /** For the fast lane. */
+  get keys(): KeysHandler {
+    return this.#keys
+  }
+
   /** Clients that wait for a change now. */
   get waiterCount(): number {
     return this.#keys.waiters.count
@@ -157,6 +162,17 @@ function refuseAuth(response: ServerResponse, headers: HeaderList, path: string)
   const text = `${path} is not available in this version: the v2 API has no users and roles here`
   const body = `{"message":${quoteGo(text)}}`
   answer(response, 501, [...headers, 'Content-Type', JSON_TYPE], body)
+}
+
+/**
+ * Refuses a request whose path has a malformed escape, as Go's server does before any handler sees it. For the
+ * front of an HTTP server whose router has another answer. Returns whether it did.
+ */
+export function maybeRefuseTarget(request: IncomingMessage, response: ServerResponse): boolean {
+  const url = request.url ?? '/'
+  if (!url.includes('%') || parseTarget(url) !== undefined) return false
+  answerBadRequest(response)
+  return true
 }
 
 /** What Go's server says to a request that it cannot parse; it closes the connection. */

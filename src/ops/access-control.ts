@@ -36,7 +36,7 @@ export function registerAccessControl(app: FastifyInstance, options: AccessContr
       reply.header('Access-Control-Allow-Origin', allowed)
       reply.header('Access-Control-Allow-Headers', HEADERS)
     }
-    if (request.method === 'OPTIONS') return reply.code(200).send('')
+    if (request.method === 'OPTIONS') return reply.code(200).send()
     return undefined
   })
 }

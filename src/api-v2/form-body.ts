@@ -1,0 +1,28 @@
+/** The form in the body of a PUT or POST, if its type says that it is one. */
+import { addGoQuery, type Form } from './go-form.js'
+import { parseMediaType } from './media-type.js'
+
+const FORM_TYPE = 'application/x-www-form-urlencoded'
+
+/** What a body said. */
+export interface FormBody {
+  readonly form: Form
+  /** Why it could not be read, in Go's words. */
+  readonly problem: string | undefined
+}
+
+/** Whether a body of this Content-Type is read as a form; without the header it is not. */
+export function formKind(
+  contentType: string | undefined,
+): 'form' | 'none' | { readonly problem: string } {
+  if (contentType === FORM_TYPE) return 'form'
+  if (contentType === undefined) return 'none'
+  const type = parseMediaType(contentType)
+  if (type.kind === 'bad') return { problem: type.reason }
+  return type.type === FORM_TYPE ? 'form' : 'none'
+}
+
+export function parseFormBody(text: string): FormBody {
+  const form: Form = new Map()
+  return { form, problem: addGoQuery(form, text) }
+}
