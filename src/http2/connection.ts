@@ -46,6 +46,8 @@ export interface Http2ConnectionOptions<Head> {
 const DRAIN_PING = latin1Bytes('draining')
 /** Payload of keep-alive pings. */
 const ALIVE_PING = latin1Bytes('alive???')
+/** How long a client may take to answer that ping; afterwards the last stream is named without it. */
+const DRAIN_PING_TIMEOUT_MS = 5_000
 /** How long a connection that was ended for an error may linger, so that the client can read why. */
 const LINGER_MS = 1_000
 
@@ -96,6 +98,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
   #idleSinceMs: number
   #pingSentMs = 0
   #closeAtMs = 0
+  #drainingSinceMs = 0
   #dataFramesAtPing = 0
   #dataFramesAtUpdate = 0
   #headersSent = 0
@@ -172,6 +175,7 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
   drain(): void {
     if (this.#state !== 'reading') return
     this.#state = 'draining'
+    this.#drainingSinceMs = this.#nowMs
     this.#sender.goAway(WINDOW_BYTES_MAX, ERROR.NO_ERROR, NO_BYTES)
     this.#ping(DRAIN_PING)
     if (!this.#hasSettings) this.#finishDrain()
@@ -202,6 +206,9 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     if (this.#state === 'closing') {
       if (nowMs >= this.#closeAtMs) this.destroy()
       return
+    }
+    if (this.#state === 'draining' && nowMs - this.#drainingSinceMs > DRAIN_PING_TIMEOUT_MS) {
+      this.#finishDrain()
     }
     const isUnfinished = !this.#hasSettings || this.#reader.isInsideFrame || this.#blocks.isOpen
     if (!isUnfinished) this.#unfinishedSinceMs = 0

@@ -1,6 +1,7 @@
 /** gRPC over raw frames: what real clients never send, and the small parts of the protocol by themselves. */
 import { gzipSync } from 'node:zlib'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { InvariantViolation } from '../../src/base/invariant.js'
 import { type DeadlineEntry, DeadlineWheel } from '../../src/grpc/deadline-wheel.js'
 import { goQuote, percentEncode } from '../../src/grpc/status.js'
 import { parseTimeout } from '../../src/grpc/timeout.js'
@@ -280,6 +281,74 @@ describe('messages', () => {
     expect(client.bodyBytes(1)).toBeGreaterThan(19_000)
   })
 })
+
+describe('the server', () => {
+  test('an InvariantViolation of a handler ends the process, outside of every catch', async () => {
+    const [unary] = echoMethods(new EchoState())
+    if (unary === undefined) throw new Error('no method')
+    const broken = {
+      ...unary,
+      handle: () => {
+        throw new InvariantViolation('contradiction')
+      },
+    } as typeof unary
+    await start({ methods: [broken] })
+    const later: (() => void)[] = []
+    const spy = vi.spyOn(globalThis, 'setImmediate').mockImplementation(((run: () => void) => {
+      later.push(run)
+    }) as unknown as typeof setImmediate)
+    client.send(headers(1, OPEN, call('Unary')), send(message(hello)))
+    expect((await status())[0]).toBe('13')
+    spy.mockRestore()
+    expect(later.some((run) => throwsInvariant(run))).toBe(true)
+    expect(server.errors).toEqual([])
+  })
+
+  test('a connection that comes during a drain is told so and ended', async () => {
+    await start()
+    client.send(headers(1, OPEN, call('Chat')))
+    await client.sync()
+    const drained = server.grpc.drain(500)
+    const late = RawClient.open(server.port)
+    late.send(headers(1, OPEN, call('Unary')), send(message(hello)))
+    expect((await late.goAway())?.code).toBe(0)
+    await late.until(() => false)
+    expect(late.fields.size).toBe(0)
+    await drained
+  })
+
+  test('the observer hears of every call once', async () => {
+    const heard: string[] = []
+    await start({
+      observer: {
+        started: (method) => heard.push(`started ${method.path}`),
+        received: (_method, bytes) => heard.push(`received ${bytes}`),
+        sent: (_method, bytes) => heard.push(`sent ${bytes}`),
+        handled: (_method, code) => heard.push(`handled ${code}`),
+      },
+    })
+    client.send(headers(1, OPEN, call('Unary')), send(message(hello)))
+    await status()
+    const wait = message(Note.encode({ text: 'wait' }))
+    client.send(headers(3, OPEN, call('Unary')), frame(FRAME.DATA, 1, 3, wait))
+    client.send(frame(FRAME.RST_STREAM, 0, 3, Buffer.from('00000008', 'hex')))
+    client.send(headers(5, END, call('Nope')))
+    await status(5)
+    expect(heard).toEqual([
+      ...['started /test.Echo/Unary', 'received 4', 'sent 4', 'handled 0'],
+      ...['started /test.Echo/Unary', 'received 6', 'handled 1'],
+    ])
+  })
+})
+
+function throwsInvariant(run: () => void): boolean {
+  try {
+    run()
+    return false
+  } catch (error) {
+    return error instanceof InvariantViolation
+  }
+}
 
 describe('small parts', () => {
   test.each([

@@ -222,6 +222,19 @@ describe('time limits', () => {
     client.close()
   })
 
+  test('a client that never answers the ping of a drain is ended all the same', async () => {
+    await start()
+    const client = RawClient.open(server.port)
+    await client.sync()
+    for (const connection of server.connections) connection.drain()
+    await client.goAway()
+    tick(4_000)
+    expect(server.connections.size).toBe(1)
+    tick(2_000)
+    await client.until(() => false)
+    expect(client.frames.filter((each) => each.type === FRAME.GOAWAY)).toHaveLength(2)
+  })
+
   test('a silent client is pinged, and closed when it does not answer', async () => {
     await start({ keepaliveIntervalMs: 7_000, keepaliveTimeoutMs: 3_000 })
     const client = RawClient.open(server.port)

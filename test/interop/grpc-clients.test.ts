@@ -3,7 +3,7 @@
  * over plain sockets; grpc-js and curl over TLS with a certificate of the moment. What is missing is skipped
  * and says so.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { webcrypto } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -115,8 +115,6 @@ describe('plain', () => {
   )
 
   test.skipIf(missing.curl)(named('curl', 'curl gets the echo'), async () => {
-    const out = execFileSync('curl', ['--version']).length
-    expect(out).toBeGreaterThan(0)
     const reply = join(folder, 'reply')
     await run(
       'curl',
