@@ -77,13 +77,15 @@ const wal = Wal.create({
   directory: join(directory, 'wal'),
   metadata: new Uint8Array(20),
 })
-const saved = (count) =>
+const savedWrite = (write) =>
   new Promise((done, fail) => {
-    wal.save(saveOf(count), (error) => (error === undefined ? done() : fail(error)))
+    wal.save(write, (error) => (error === undefined ? done() : fail(error)))
   })
+const saved = (count) => savedWrite(saveOf(count))
 await measure('save, one entry in turn', COUNT, 1, () => saved(1))
 await measure('maybeSaveSync, one entry in turn', COUNT, 1, async () => {
-  if (!wal.maybeSaveSync(saveOf(1))) await saved(1)
+  const write = saveOf(1)
+  if (!wal.maybeSaveSync(write)) await savedWrite(write)
 })
 await measure('100 saves at once, coalesced', COUNT, 100, () => {
   const all = []

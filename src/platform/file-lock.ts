@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process'
 import type { LockOutcome } from '../ports/disk.js'
 
 /**
- * Sets F_OFD_SETLK (37) with F_WRLCK (1) over the whole of descriptor 3, as Linux lays out struct flock on 64-bit
- * machines. Ends with 1 when somebody else has the lock, with 3 when the lock cannot be asked for.
+ * Sets F_OFD_SETLK (37) with F_WRLCK (1) over the whole of descriptor 3, as Linux lays out struct
+ * flock on 64-bit machines. Ends with 1 when somebody else has the lock, with 3 when the lock
+ * cannot be asked for.
  */
 const OFD_LOCK = `
   open(my $file, "+<&=3") or exit 3;
@@ -12,7 +13,10 @@ const OFD_LOCK = `
   exit(($!{EAGAIN} || $!{EACCES}) ? 1 : 3);
 `
 
-/** Ways to lock, best first. Only the first two are seen by etcd, which uses open-file-description locks on Linux. */
+/**
+ * Ways to lock, best first. Only the first two are seen by etcd, which uses open-file-description
+ * locks on Linux.
+ */
 const TOOLS = [
   { command: 'flock', args: ['--fcntl', '-n', '3'] },
   { command: 'perl', args: ['-MErrno', '-e', OFD_LOCK] },
@@ -23,11 +27,13 @@ const TOOLS = [
 let firstTool = 0
 
 /**
- * Locks the open file of a descriptor without waiting. Node has no call for it, so another program gets the
- * descriptor as its own and locks the open file description, which we keep when it has ended. Takes 2 to 3 ms.
+ * Locks the open file of a descriptor without waiting. Node has no call for it, so another program
+ * gets the descriptor as its own and locks the open file description, which we keep when it has
+ * ended. Takes 2 to 3 ms.
  *
- * util-linux's flock can set the kind of lock that etcd respects from 2.41 on, perl always can. With neither, an
- * older flock still keeps other daemons of this kind out; without any of them the outcome is `unsupported`.
+ * util-linux's flock can set the kind of lock that etcd respects from 2.41 on, perl always can.
+ * With neither, an older flock still keeps other daemons of this kind out; without any of them the
+ * outcome is `unsupported`.
  */
 export function lockDescriptor(descriptor: number): LockOutcome {
   for (let at = firstTool; at < TOOLS.length; at++) {

@@ -1,12 +1,14 @@
 /**
- * The door to files: node:fs in production, a simulated disk that loses power in tests. Types only; the contract is
- * test/contract/disk.contract.ts.
+ * The door to files: node:fs in production, a simulated disk that loses power in tests. Types only;
+ * the contract is test/contract/disk.contract.ts.
  *
- * Metadata operations are synchronous: they happen at start, when a log segment is cut and at purges. They throw a
- * DiskError. Writes to an open file end in a completion, called once, never from inside the call that asked for it.
+ * Metadata operations are synchronous: they happen at start, when a log segment is cut and at
+ * purges. They throw a DiskError. Writes to an open file end in a completion, called once, never
+ * from inside the call that asked for it.
  *
- * Durability: a completed write to a file opened with `isDurable` survives a power loss, its length included. A file
- * created, renamed or removed is so durably only after `syncDirectory` of its directory. Nothing else is promised.
+ * Durability: a completed write to a file opened with `isDurable` survives a power loss, its length
+ * included. A file created, renamed or removed is so durably only after `syncDirectory` of its
+ * directory. Nothing else is promised.
  */
 
 /** What went wrong, in the words of the callers that can act on it; everything else is `IO`. */
@@ -29,15 +31,18 @@ export interface DiskEntry {
 }
 
 /**
- * `held`: another process, or another open file of this one, has the lock. `unsupported`: this machine cannot lock;
- * whoever asks says so in the log and goes on.
+ * `held`: another process, or another open file of this one, has the lock. `unsupported`: this
+ * machine cannot lock; whoever asks says so in the log and goes on.
  */
 export type LockOutcome = 'locked' | 'held' | 'unsupported'
 
 export interface OpenOptions {
   /** Creates the file, or empties it when it exists (mode 0600). Without it the file must exist. */
   readonly create: boolean
-  /** Whether each write is on stable storage when it completes; false leaves that to the operating system. */
+  /**
+   * Whether each write is on stable storage when it completes; false leaves that to the operating
+   * system.
+   */
   readonly isDurable: boolean
 }
 
@@ -47,7 +52,10 @@ export interface DiskFile {
   readonly path: string
   /** Length now, writes under way not counted. */
   readonly bytes: number
-  /** Writes all of `bytes` at `offset`; they must not change until `done`. A gap before `offset` reads as zeros. */
+  /**
+   * Writes all of `bytes` at `offset`; they must not change until `done`. A gap before `offset`
+   * reads as zeros.
+   */
   write(bytes: Uint8Array, offset: number, done: DiskDone): void
   /** The same, blocking the thread; throws DiskError. */
   writeSync(bytes: Uint8Array, offset: number): void
@@ -57,7 +65,10 @@ export interface DiskFile {
   truncate(bytes: number): void
   /** Makes everything in the file durable. */
   sync(): void
-  /** Takes the file's exclusive lock without waiting; `close` gives it back, so does the end of the process. */
+  /**
+   * Takes the file's exclusive lock without waiting; `close` gives it back, so does the end of the
+   * process.
+   */
   tryLock(): LockOutcome
   /** No call may follow, none may be under way. */
   close(): void

@@ -13,7 +13,10 @@ import {
 
 /** What a start cleans away: parts of files that never got their name. */
 const UNFINISHED = /^(tmp|db\.tmp)/
-/** Names that may be here beside snapshots: the databases, what they are made in, what was set aside. */
+/**
+ * Names that may be here beside snapshots: the databases, what they are made in, what was set
+ * aside.
+ */
 const EXPECTED = /^(db|tmp.*|db\.tmp.*|.*\.snap\.db|.*\.snap\.broken)$/
 
 export interface SnapshotFilesOptions {
@@ -36,7 +39,10 @@ export class SnapshotFiles {
     this.#log = options.log
   }
 
-  /** Creates the directory when it is missing, and removes unfinished files; returns what it removed. */
+  /**
+   * Creates the directory when it is missing, and removes unfinished files; returns what it
+   * removed.
+   */
   prepare(): readonly string[] {
     this.#disk.makeDirectory(this.#directory)
     const unfinished = this.#disk.list(this.#directory).filter((name) => UNFINISHED.test(name))
@@ -48,8 +54,8 @@ export class SnapshotFiles {
   }
 
   /**
-   * Writes a snapshot's file; at `done` it is durable under its name. It is written under another name first, so
-   * that a file with a snapshot's name is whole. Index 0 is no snapshot.
+   * Writes a snapshot's file; at `done` it is durable under its name. It is written under another
+   * name first, so that a file with a snapshot's name is whole. Index 0 is no snapshot.
    */
   save(snapshot: Snapshot, done: (error: DiskError | undefined) => void): void {
     invariant(!this.#isSaving, 'one snapshot is saved at a time')
@@ -93,9 +99,9 @@ export class SnapshotFiles {
   }
 
   /**
-   * The newest snapshot that is whole and is among `candidates` (those the write-ahead log has records of; undefined
-   * takes any). One that cannot be read is renamed to `<name>.broken`, and the one before is tried. Undefined when
-   * there is none: etcd's `snap: no available snapshot`.
+   * The newest snapshot that is whole and is among `candidates` (those the write-ahead log has
+   * records of; undefined takes any). One that cannot be read is renamed to `<name>.broken`, and
+   * the one before is tried. Undefined when there is none: etcd's `snap: no available snapshot`.
    */
   loadNewest(candidates: readonly SnapshotPosition[] | undefined): Snapshot | undefined {
     for (const name of this.list()) {
@@ -110,8 +116,9 @@ export class SnapshotFiles {
   }
 
   /**
-   * Removes the oldest snapshots while there are more than `filesMax` (0 = keeps all), and the databases that came
-   * with snapshots older than the oldest that stays. Returns the names. Throws DiskError.
+   * Removes the oldest snapshots while there are more than `filesMax` (0 = keeps all), and the
+   * databases that came with snapshots older than the oldest that stays. Returns the names. Throws
+   * DiskError.
    */
   purge(filesMax: number): readonly string[] {
     const names = this.list()

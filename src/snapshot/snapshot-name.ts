@@ -25,7 +25,10 @@ export function parseSnapshotName(name: string): SnapshotPosition | undefined {
   }
 }
 
-/** The index of a `<index>.snap.db`, a database that came with a snapshot; undefined for other names. */
+/**
+ * The index of a `<index>.snap.db`, a database that came with a snapshot; undefined for other
+ * names.
+ */
 export function parseDatabaseName(name: string): LogIndex | undefined {
   const match = DATABASE_PATTERN.exec(name)
   return match === null ? undefined : logIndex(Number.parseInt(match[1] as string, 16))

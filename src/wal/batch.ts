@@ -11,7 +11,9 @@ export interface Batch {
   readonly out: Writer
   /** The saves in it, in order. */
   readonly dones: WalDone[]
-  /** The new segment that it begins, with the records that open it; undefined when it continues one. */
+  /**
+   * The new segment that it begins, with the records that open it; undefined when it continues one.
+   */
   startsSegment: SegmentName | undefined
   /** Whether a save in it waits for the disk; without one it waits for company. */
   mustWrite: boolean

@@ -11,8 +11,8 @@ interface Held {
 }
 
 /**
- * The segments that a log still needs, each open and locked: another process, etcd's own tools included, then
- * keeps off the directory. Those that are let go may be purged.
+ * The segments that a log still needs, each open and locked: another process, etcd's own tools
+ * included, then keeps off the directory. Those that are let go may be purged.
  */
 export class HeldSegments {
   readonly #held: Held[] = []
@@ -29,7 +29,9 @@ export class HeldSegments {
     return tail
   }
 
-  /** Locks a segment's file and adds it behind the others; throws LOCKED when somebody else has it. */
+  /**
+   * Locks a segment's file and adds it behind the others; throws LOCKED when somebody else has it.
+   */
   add(segment: SegmentName, file: DiskFile): void {
     const previous = this.#held.at(-1)
     invariant(
@@ -54,7 +56,10 @@ export class HeldSegments {
     for (const { file } of this.#held.splice(0, Math.max(0, released))) file.close()
   }
 
-  /** Removes the oldest segments that are not held while there are more than `filesMax`; returns their names. */
+  /**
+   * Removes the oldest segments that are not held while there are more than `filesMax`; returns
+   * their names.
+   */
   purge(disk: Disk, directory: string, filesMax: number): readonly string[] {
     const segments = segmentsAmong(disk.list(directory))
     const excess = filesMax === 0 ? 0 : Math.max(0, segments.length - filesMax)

@@ -34,7 +34,10 @@ const parentOf = (path: string): string => {
   return slash < 0 ? '.' : path.slice(0, slash) || '/'
 }
 
-/** Builds the first segment in `<directory>.tmp`, then renames the directory: a log exists whole or not at all. */
+/**
+ * Builds the first segment in `<directory>.tmp`, then renames the directory: a log exists whole or
+ * not at all.
+ */
 export function createLog(options: WalOptions & { readonly metadata: Uint8Array }): OpenedLog {
   const { disk, directory, metadata, log } = options
   const isPresent = disk.stat(directory) !== undefined
@@ -115,8 +118,9 @@ function removeUnfinished(disk: Disk, directory: string): void {
 }
 
 /**
- * Makes sure that nothing follows the last good record. A torn record is kept in a copy first. Bytes behind a zero
- * length were never acknowledged, and would be read as records once new ones reach up to them: they are zeroed.
+ * Makes sure that nothing follows the last good record. A torn record is kept in a copy first.
+ * Bytes behind a zero length were never acknowledged, and would be read as records once new ones
+ * reach up to them: they are zeroed.
  */
 function cleanTail(
   options: WalOptions,

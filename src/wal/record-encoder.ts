@@ -26,8 +26,8 @@ const TAG_DATA = 0x1a
 const RECORD_BYTES_MAX = 0x7fff_ffff
 
 /**
- * Turns what is saved into framed records, straight into the buffer that goes to the disk, and carries the
- * checksum that runs over the data of all records from one to the next.
+ * Turns what is saved into framed records, straight into the buffer that goes to the disk, and
+ * carries the checksum that runs over the data of all records from one to the next.
  */
 export class RecordEncoder {
   #crc: number
@@ -63,7 +63,9 @@ export class RecordEncoder {
     return this.#record(out, RECORD_METADATA, metadata)
   }
 
-  /** The record that opens a segment: it has no data, so the running checksum stays what it says. */
+  /**
+   * The record that opens a segment: it has no data, so the running checksum stays what it says.
+   */
   chain(out: Writer): number {
     const start = out.position
     out.reserve(FRAME_HEADER_BYTES + CRC_AT + CRC_BYTES_MAX)
@@ -83,7 +85,9 @@ export class RecordEncoder {
     return this.#finish(out, start, dataAt, data.length)
   }
 
-  /** Writes what precedes the data, with the widest checksum in mind; returns where the data begins. */
+  /**
+   * Writes what precedes the data, with the widest checksum in mind; returns where the data begins.
+   */
   #begin(out: Writer, type: number, dataBytes: number): number {
     invariant(dataBytes <= RECORD_BYTES_MAX, 'a record fits its frame')
     out.reserve(FRAME_HEADER_BYTES + CRC_AT + CRC_BYTES_MAX + 1 + 5 + dataBytes + 8)
@@ -112,7 +116,10 @@ export class RecordEncoder {
     return this.#close(out, start)
   }
 
-  /** Writes the frame's length and zeros behind the record: the buffer still holds what it held before. */
+  /**
+   * Writes the frame's length and zeros behind the record: the buffer still holds what it held
+   * before.
+   */
   #close(out: Writer, start: number): number {
     const recordBytes = out.position - start - FRAME_HEADER_BYTES
     writeFrameHeader(out.buffer, start, recordBytes)

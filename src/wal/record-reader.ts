@@ -24,8 +24,9 @@ export interface ReadEnd {
 const NOTHING = new Uint8Array(0)
 
 /**
- * Walks the records of consecutive segments and verifies the checksum that runs through all of them. What is
- * damaged throws WalError; a record that was written in part ends the walk, in the last segment only.
+ * Walks the records of consecutive segments and verifies the checksum that runs through all of
+ * them. What is damaged throws WalError; a record that was written in part ends the walk, in the
+ * last segment only.
  */
 export class RecordReader {
   readonly #segments: readonly SegmentName[]
@@ -119,8 +120,8 @@ export class RecordReader {
   }
 
   /**
-   * The header announces more than the file has. It is the end of an interrupted write when what is there begins
-   * a record of that length; otherwise the length itself is damaged.
+   * The header announces more than the file has. It is the end of an interrupted write when what is
+   * there begins a record of that length; otherwise the length itself is damaged.
    */
   #beyondEnd(header: FrameHeader, start: number): undefined {
     const bytes = this.#bytes

@@ -1,7 +1,7 @@
 /**
- * Framing of log records (docs/formats/wal.md). A frame is 8 bytes of length, little endian, then the record, then
- * zeros up to a multiple of 8. The low 56 bits of the length count the record's bytes; when zeros follow, the top
- * byte is 0x80 with their number in its low 3 bits.
+ * Framing of log records (docs/formats/wal.md). A frame is 8 bytes of length, little endian, then
+ * the record, then zeros up to a multiple of 8. The low 56 bits of the length count the record's
+ * bytes; when zeros follow, the top byte is 0x80 with their number in its low 3 bits.
  */
 
 /** walpb.Record.type. */
@@ -25,8 +25,8 @@ export const paddingOf = (recordBytes: number): number =>
   (FRAME_ALIGNMENT - (recordBytes % FRAME_ALIGNMENT)) % FRAME_ALIGNMENT
 
 /**
- * What a frame's header says. `isPlausible` is false when no writer can have made it; etcd before 3.0 wrote no
- * padding, whatever the length.
+ * What a frame's header says. `isPlausible` is false when no writer can have made it; etcd before
+ * 3.0 wrote no padding, whatever the length.
  */
 export interface FrameHeader {
   readonly recordBytes: number

@@ -53,7 +53,10 @@ export interface ReplayOptions {
   readonly from: WalPosition
 }
 
-/** Reads a log for its content, changing nothing and without a lock. A torn end is left out and reported. */
+/**
+ * Reads a log for its content, changing nothing and without a lock. A torn end is left out and
+ * reported.
+ */
 export function readWal(options: ReplayOptions): WalContents {
   return replay(options).contents
 }

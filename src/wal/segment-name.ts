@@ -36,8 +36,8 @@ export function segmentsAmong(names: readonly string[]): SegmentName[] {
 }
 
 /**
- * The segments to read for what follows `index`: from the last one whose name's index is not above it, to the
- * newest. Undefined when there is none, or when a sequence number is missing.
+ * The segments to read for what follows `index`: from the last one whose name's index is not above
+ * it, to the newest. Undefined when there is none, or when a sequence number is missing.
  */
 export function segmentsFrom(
   segments: readonly SegmentName[],

@@ -3,8 +3,9 @@ const SLAB_BYTES = 256 * 1024
 const SHARED_BYTES_MAX = SLAB_BYTES / 8
 
 /**
- * Copies of many small pieces of memory, laid one behind the other in slabs. Neighbours keep each other's slab in
- * memory: right for entries of a log, which are let go in order. A third of the time of an allocation each.
+ * Copies of many small pieces of memory, laid one behind the other in slabs. Neighbours keep each
+ * other's slab in memory: right for entries of a log, which are let go in order. A third of the
+ * time of an allocation each.
  */
 export class Slab {
   #bytes = new Uint8Array(0)

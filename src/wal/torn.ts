@@ -1,11 +1,15 @@
 /**
- * Tells an interrupted write from damage. The rule is etcd's: only the end of the last segment can be torn, and
- * only when data is missing or a whole sector of it is zero. Anything else that does not agree with its checksum is
- * damage, which is never cut off: entries behind it may have been acknowledged.
+ * Tells an interrupted write from damage. The rule is etcd's: only the end of the last segment can
+ * be torn, and only when data is missing or a whole sector of it is zero. Anything else that does
+ * not agree with its checksum is damage, which is never cut off: entries behind it may have been
+ * acknowledged.
  */
 import { type FrameHeader, RECORD_METADATA, RECORD_SNAPSHOT, SECTOR_BYTES } from './record.js'
 
-/** Whether the part of some sector that lies in `[start, end)` is all zero. Offsets are those of the file. */
+/**
+ * Whether the part of some sector that lies in `[start, end)` is all zero. Offsets are those of the
+ * file.
+ */
 export function hasZeroSector(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start
   while (at < end) {
@@ -51,8 +55,9 @@ function writtenStart(bytes: Uint8Array, start: number): Uint8Array {
 }
 
 /**
- * Whether the bytes from `start` to the end of the file can be the beginning of a record that is as long as its
- * frame says: the record's own length of its data must agree. So a damaged length is not taken for a torn write.
+ * Whether the bytes from `start` to the end of the file can be the beginning of a record that is as
+ * long as its frame says: the record's own length of its data must agree. So a damaged length is
+ * not taken for a torn write.
  */
 export function isStartOfRecord(bytes: Uint8Array, start: number, header: FrameHeader): boolean {
   if (!header.isPlausible) return false
@@ -70,8 +75,8 @@ export function isStartOfRecord(bytes: Uint8Array, start: number, header: FrameH
 }
 
 /**
- * Whether a record in `[start, end)` of the last segment that does not agree with its checksum was torn. Its length
- * must be its own: a damaged one would reach into the zeros behind the log.
+ * Whether a record in `[start, end)` of the last segment that does not agree with its checksum was
+ * torn. Its length must be its own: a damaged one would reach into the zeros behind the log.
  */
 export const isTornRecord = (
   bytes: Uint8Array,

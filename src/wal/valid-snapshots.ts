@@ -17,11 +17,13 @@ import { WalError } from './wal-error.js'
 const NOTHING = new Uint8Array(0)
 
 /**
- * The snapshots that a log has records of and that are committed, oldest first: only those may be restarted from.
+ * The snapshots that a log has records of and that are committed, oldest first: only those may be
+ * restarted from.
  *
- * All segments are walked, without summing up the entries: a record's checksum continues the one that the record
- * before it states, so the few records that matter are verified on their own. Entries are verified when the log is
- * opened. Throws WalError on damage; a torn end is left for that too.
+ * All segments are walked, without summing up the entries: a record's checksum continues the one
+ * that the record before it states, so the few records that matter are verified on their own.
+ * Entries are verified when the log is opened. Throws WalError on damage; a torn end is left for
+ * that too.
  */
 export function validSnapshots(options: {
   readonly disk: Disk

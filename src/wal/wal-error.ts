@@ -1,4 +1,7 @@
-/** Why a log cannot be opened or written. The texts are etcd's where etcd has one (facts: disk.md 2.4). */
+/**
+ * Why a log cannot be opened or written. The texts are etcd's where etcd has one (facts: disk.md
+ * 2.4).
+ */
 export const walErrorTexts = {
   METADATA_CONFLICT: 'wal: conflicting metadata found',
   FILE_NOT_FOUND: 'wal: file not found',

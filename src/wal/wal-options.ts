@@ -27,7 +27,10 @@ export interface WalOptions {
   readonly segmentBytes?: number
   /** Default QUEUED_BYTES_MAX. One save alone may be larger. */
   readonly queuedBytesMax?: number
-  /** `--unsafe-no-fsync`: leaves durability to the operating system. A power loss may then lose what was saved. */
+  /**
+   * `--unsafe-no-fsync`: leaves durability to the operating system. A power loss may then lose what
+   * was saved.
+   */
   readonly unsafeNoFsync?: boolean
   readonly log?: Log
   readonly observer?: WalObserver
@@ -40,8 +43,8 @@ export interface WalWrite {
   /** Consecutive; the first at most one above the last index. */
   readonly entries: readonly Entry[]
   /**
-   * Whether it must be durable before `done`: needed with entries, a new term or a new vote. A new commit index
-   * alone may wait in memory and rides along with the next write.
+   * Whether it must be durable before `done`: needed with entries, a new term or a new vote. A new
+   * commit index alone may wait in memory and rides along with the next write.
    */
   readonly mustSync: boolean
 }

@@ -27,11 +27,13 @@ const RECORD_OVERHEAD_BYTES = 32
 const STATE_ALLOWANCE_BYTES = 1024
 
 /**
- * The write-ahead log, open for appending. Saves are encoded at once, into the buffer that goes to the disk; one
- * write is under way at a time, and what is saved meanwhile becomes the next one, whole. So each save costs one
- * durable write when it comes alone, and a share of one when many come together.
+ * The write-ahead log, open for appending. Saves are encoded at once, into the buffer that goes to
+ * the disk; one write is under way at a time, and what is saved meanwhile becomes the next one,
+ * whole. So each save costs one durable write when it comes alone, and a share of one when many
+ * come together.
  *
- * After a failed write nothing more is taken: what reached the disk is unknown, and it is not asked twice.
+ * After a failed write nothing more is taken: what reached the disk is unknown, and it is not asked
+ * twice.
  */
 export class Wal {
   readonly #disk: Disk
@@ -64,14 +66,18 @@ export class Wal {
   #failure: WalError | undefined
   #closing: WalDone | undefined
 
-  /** Creates a log in a directory that has none; throws WalError EXISTS or DiskError. Blocks for some milliseconds. */
+  /**
+   * Creates a log in a directory that has none; throws WalError EXISTS or DiskError. Blocks for
+   * some milliseconds.
+   */
   static create(options: WalOptions & { readonly metadata: Uint8Array }): Wal {
     return new Wal(options, createLog(options))
   }
 
   /**
-   * Opens a log for appending behind a snapshot it has a record of, and gives what follows it. An end that was
-   * written in part is copied to `<segment>.broken` and cut off. Throws WalError, or DiskError.
+   * Opens a log for appending behind a snapshot it has a record of, and gives what follows it. An
+   * end that was written in part is copied to `<segment>.broken` and cut off. Throws WalError, or
+   * DiskError.
    */
   static open(
     options: WalOptions & { readonly from: WalPosition },
@@ -100,7 +106,9 @@ export class Wal {
     if (!opened.tailHasMetadata) this.#encodeOpening()
   }
 
-  /** Index of the last entry, or snapshot, that was given to the log; it may still be on its way. */
+  /**
+   * Index of the last entry, or snapshot, that was given to the log; it may still be on its way.
+   */
   get lastIndex(): LogIndex {
     return this.#lastIndex
   }
@@ -121,9 +129,10 @@ export class Wal {
   }
 
   /**
-   * Appends entries, then the hard state. Completions come in the order of the calls; one for which nothing is to be
-   * waited for (nothing to save, or no need to sync) and a failure may come before this returns. With `mustSync` all
-   * earlier saves are durable at `done` too, so that an empty save flushes what waits in memory.
+   * Appends entries, then the hard state. Completions come in the order of the calls; one for which
+   * nothing is to be waited for (nothing to save, or no need to sync) and a failure may come before
+   * this returns. With `mustSync` all earlier saves are durable at `done` too, so that an empty
+   * save flushes what waits in memory.
    */
   save(write: WalWrite, done: WalDone): void {
     const { entries, hardState, mustSync } = write
@@ -137,8 +146,8 @@ export class Wal {
   }
 
   /**
-   * The same, blocking the thread, when nothing else waits for the disk: it saves the way through the thread pool.
-   * False when it did nothing because something does; throws WalError.
+   * The same, blocking the thread, when nothing else waits for the disk: it saves the way through
+   * the thread pool. False when it did nothing because something does; throws WalError.
    */
   maybeSaveSync(write: WalWrite): boolean {
     const { entries, hardState } = write
@@ -177,8 +186,8 @@ export class Wal {
   }
 
   /**
-   * Removes the oldest segments that were let go, while there are more than `filesMax` (0 = keeps all). Returns their
-   * names. Throws DiskError.
+   * Removes the oldest segments that were let go, while there are more than `filesMax` (0 = keeps
+   * all). Returns their names. Throws DiskError.
    */
   purge(filesMax: number): readonly string[] {
     return this.#held.purge(this.#disk, this.#options.directory, filesMax)
@@ -292,7 +301,10 @@ export class Wal {
     }
   }
 
-  /** The file a batch goes to. A new segment is written under another name until its first batch is durable. */
+  /**
+   * The file a batch goes to. A new segment is written under another name until its first batch is
+   * durable.
+   */
   #fileFor(batch: Batch): DiskFile {
     if (batch.startsSegment === undefined) return this.#held.tail.file
     this.#fullSegmentBytes = this.#offset

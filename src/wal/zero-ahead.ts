@@ -2,10 +2,15 @@ import { invariant } from '../base/invariant.js'
 import type { DiskError, DiskFile } from '../ports/disk.js'
 
 const MIB = 1024 * 1024
-/** How far the zeros reach beyond what was there, one step after the other; the last one repeats. */
+/**
+ * How far the zeros reach beyond what was there, one step after the other; the last one repeats.
+ */
 export const ZERO_STEPS_BYTES = [MIB, 4 * MIB, 16 * MIB] as const
 
-/** Zeroed room ends at a multiple of this, so that what is left behind the last record is no part of a frame. */
+/**
+ * Zeroed room ends at a multiple of this, so that what is left behind the last record is no part of
+ * a frame.
+ */
 const ROOM_ALIGNMENT = 4096
 
 /** How far room may reach in a segment that is cut at `segmentBytes`. */
@@ -13,9 +18,10 @@ export const roomLimit = (segmentBytes: number): number =>
   Math.ceil(segmentBytes / ROOM_ALIGNMENT) * ROOM_ALIGNMENT
 
 /**
- * Keeps zeroed room in front of the place that is written next. A durable write into room that exists costs no
- * change of the file's length or of its blocks, which is a quarter of its time; and room grows with use only, so
- * that an idle member keeps one step. A failed fill is no error: the file then grows with its writes.
+ * Keeps zeroed room in front of the place that is written next. A durable write into room that
+ * exists costs no change of the file's length or of its blocks, which is a quarter of its time; and
+ * room grows with use only, so that an idle member keeps one step. A failed fill is no error: the
+ * file then grows with its writes.
  */
 export class ZeroAhead {
   readonly #file: DiskFile
@@ -37,14 +43,17 @@ export class ZeroAhead {
     return this.#fillStart !== undefined
   }
 
-  /** Whether the file may be written up to `end` (exclusive) now: zeros under way must not land on it. */
+  /**
+   * Whether the file may be written up to `end` (exclusive) now: zeros under way must not land on
+   * it.
+   */
   isFree(end: number): boolean {
     return this.#fillStart === undefined || end <= this.#fillStart
   }
 
   /**
-   * Starts to fill when less than half of the last step is left behind `end`, the end of the writes that are done or under
-   * way. Calls `onFilled` when it has ended.
+   * Starts to fill when less than half of the last step is left behind `end`, the end of the writes
+   * that are done or under way. Calls `onFilled` when it has ended.
    */
   maybeFill(end: number): boolean {
     if (this.isFilling || this.#isGivenUp) return false
