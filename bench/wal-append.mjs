@@ -22,7 +22,7 @@ const { Wal } = await import(`${built}/wal/wal.js`)
 const parent = process.argv[2] ?? '.tmp'
 mkdirSync(parent, { recursive: true })
 const directory = mkdtempSync(join(parent, 'wal-append-'))
-const COUNT = 3000
+const COUNT = 2000
 const PAYLOAD = new Uint8Array(400).fill(0x61)
 let index = 0
 const entry = () => ({ type: 'EntryNormal', term: 1, index: ++index, data: PAYLOAD })

@@ -42,7 +42,8 @@ export function lockDescriptor(descriptor: number): LockOutcome {
       stdio: ['ignore', 'ignore', 'ignore', descriptor],
     })
     if (status !== 0 && status !== 1) {
-      // A tool that is there and cannot do it never will; a missing one may only be out of PATH for now.
+      // A tool that is there and cannot do it never will; a missing one may only be out of PATH for
+      // now.
       if (error === undefined && at === firstTool) firstTool = at + 1
       continue
     }

@@ -58,7 +58,8 @@ export class RecordReader {
       if (left > 0 && left < FRAME_HEADER_BYTES) return this.#torn('TORN')
       const header = left === 0 ? undefined : readFrameHeader(this.#bytes, this.#offset)
       if (header !== undefined) return this.#record(header)
-      // A sector is written whole or not at all: an interrupted write cannot have left just the length out.
+      // A sector is written whole or not at all: an interrupted write cannot have left just the
+      // length out.
       if (!isZeroToSectorEnd(this.#bytes, this.#offset)) throw new WalError('BAD_LENGTH')
       if (this.#isLast) return undefined
       this.#open(this.#at + 1)

@@ -47,7 +47,8 @@ function readVarint(
 /** The bytes of a record that were written: none of its second sector when that is all zero. */
 function writtenStart(bytes: Uint8Array, start: number): Uint8Array {
   const known = bytes.subarray(start)
-  // The frame's length lies in one sector with the record's first bytes, unless it ends that sector.
+  // The frame's length lies in one sector with the record's first bytes, unless it ends that
+  // sector.
   const header = start - 1
   const inSector = header - (header % SECTOR_BYTES) + SECTOR_BYTES - start
   if (inSector >= known.length) return known
