@@ -50,8 +50,9 @@ const FIRST_BUFFER_BYTES = 32_768
 const reader = new Reader(new Uint8Array(0))
 
 /**
- * One call, seen from both sides: the connection hands it the body of the request, the handler its answers.
- * A call of any kind is an object of this class; which methods a handler sees is said by its type.
+ * One call, seen from both sides: the connection hands it the body of the request, the handler its
+ * answers. A call of any kind is an object of this class; which methods a handler sees is said by
+ * its type.
  *
  * Life: open -> finished (its status is decided; data may still be queued), or open -> cancelled.
  */
@@ -430,18 +431,7 @@ export class ServerCall
         finishFlush: constants.Z_FINISH,
       })
     } catch (error) {
-      const isTooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
-      this.fail(
-        isTooLarge
-          ? {
-              status: STATUS.RESOURCE_EXHAUSTED,
-              message: `grpc: received message after decompression larger than max ${receiveBytesMax}`,
-            }
-          : {
-              status: STATUS.INTERNAL,
-              message: `grpc: failed to decompress the received message: ${(error as Error).message}`,
-            },
-      )
+      this.fail(decompressionFailure(error, receiveBytesMax))
       return
     }
     this.#onRequest(plain, 0, plain.length)
@@ -514,6 +504,16 @@ export class ServerCall
 
 /** Shared messages up to this size are copied into the output; larger ones are referenced. */
 const COPIED_BYTES_MAX = 4096
+
+function decompressionFailure(error: unknown, bytesMax: number): RpcFailure {
+  if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+    const message = `grpc: received message after decompression larger than max ${bytesMax}`
+    return { status: STATUS.RESOURCE_EXHAUSTED, message }
+  }
+  const reason = error instanceof Error ? error.message : String(error)
+  const message = `grpc: failed to decompress the received message: ${reason}`
+  return { status: STATUS.INTERNAL, message }
+}
 
 function messageLength(bytes: Uint8Array, at: number): number {
   return (

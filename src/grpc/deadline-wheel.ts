@@ -16,8 +16,9 @@ export interface DeadlineEntry {
 }
 
 /**
- * Deadlines of many calls on one timer, which runs only while there are any. Adding and removing take the
- * same time however many there are. A deadline is never called early, and at most two ticks late.
+ * Deadlines of many calls on one timer, which runs only while there are any. Adding and removing
+ * take the same time however many there are. A deadline is never called early, and at most two
+ * ticks late.
  */
 export class DeadlineWheel {
   readonly #nowMs: () => number

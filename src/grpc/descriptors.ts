@@ -21,8 +21,9 @@ const MAP_ENTRY = Uint8Array.of(0x38, 0x01)
 const PUBLIC_FOLDERS: readonly string[] = ['etcd', 'grpc']
 
 /**
- * Reads the schemas of services below a folder. What proto-loader gives has one file per package and names types as the
- * schema's text does; clients want full names and the files that each file needs, so those are put in here.
+ * Reads the schemas of services below a folder. What proto-loader gives has one file per package
+ * and names types as the schema's text does; clients want full names and the files that each file
+ * needs, so those are put in here.
  */
 export function loadDescriptors(directory: string): DescriptorIndex {
   const sources = readdirSync(directory, { recursive: true, encoding: 'utf8' })

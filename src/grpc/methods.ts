@@ -1,6 +1,7 @@
 /**
- * A service knows its message types, the server's table does not. These are the only places where a method
- * loses them: safe, because its own codecs make what its own handler takes and write what it gives.
+ * A service knows its message types, the server's table does not. These are the only places where a
+ * method loses them: safe, because its own codecs make what its own handler takes and write what it
+ * gives.
  */
 import type {
   ClientStreamMethod,

@@ -53,7 +53,9 @@ export function reflectionMethods(options: ReflectionOptions): readonly RpcMetho
   )
 }
 
-/** A file with everything that it needs, each with its name, so that none is sent twice on a stream. */
+/**
+ * A file with everything that it needs, each with its name, so that none is sent twice on a stream.
+ */
 interface FoundFiles {
   readonly names: readonly string[]
   readonly index: DescriptorIndex

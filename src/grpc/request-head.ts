@@ -12,7 +12,10 @@ export interface Refusal {
   readonly failure: RpcFailure
 }
 
-/** Everything that the fields of a request say about the call. Shared by all calls with the same fields. */
+/**
+ * Everything that the fields of a request say about the call. Shared by all calls with the same
+ * fields.
+ */
 export interface RequestHead {
   /** Metadata, flat: name, value... */
   readonly fields: readonly string[]
@@ -92,7 +95,8 @@ export function readRequestHead(request: RequestFields, methods: MethodTable): R
     return refused(415, STATUS.INVALID_ARGUMENT, text)
   }
   if (request.method !== 'POST') {
-    const text = `Received a HEADERS frame with :method ${goQuote(request.method)} which should be POST`
+    const method = goQuote(request.method)
+    const text = `Received a HEADERS frame with :method ${method} which should be POST`
     return refused(405, STATUS.INTERNAL, text)
   }
   if (badField !== '') return refused(400, STATUS.INTERNAL, badField)

@@ -21,17 +21,24 @@ export interface GrpcServerOptions {
   readonly observer?: RpcObserver
   readonly limits?: Partial<GrpcLimits>
   readonly http2Limits?: Partial<Http2Limits>
-  /** A handler threw, or the engine did: the call was answered INTERNAL, or the connection ended. */
+  /**
+   * A handler threw, or the engine did: the call was answered INTERNAL, or the connection ended.
+   */
   readonly onError?: (error: unknown) => void
-  /** Shared with other servers of the process, so that one `flush` serves all; by default its own. */
+  /**
+   * Shared with other servers of the process, so that one `flush` serves all; by default its own.
+   */
   readonly flushQueue?: FlushQueue
-  /** Milliseconds of a clock that never goes back: the clock of `deadlineMs`. Default `performance.now`. */
+  /**
+   * Milliseconds of a clock that never goes back: the clock of `deadlineMs`. Default
+   * `performance.now`.
+   */
   readonly nowMs?: () => number
 }
 
 /**
- * A gRPC server over sockets that others accept. Replies are collected and leave once per turn of the event
- * loop; whoever knows when its turn ends calls `flush` to have them leave at once.
+ * A gRPC server over sockets that others accept. Replies are collected and leave once per turn of
+ * the event loop; whoever knows when its turn ends calls `flush` to have them leave at once.
  */
 export class GrpcServer implements CallHost {
   readonly limits: GrpcLimits
@@ -96,7 +103,10 @@ export class GrpcServer implements CallHost {
     this.flushQueue.flush()
   }
 
-  /** Lets calls under way finish, for at most `graceMs`; no new ones begin. Resolves when all is closed. */
+  /**
+   * Lets calls under way finish, for at most `graceMs`; no new ones begin. Resolves when all is
+   * closed.
+   */
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true
     for (const connection of this.#connections) connection.drain()

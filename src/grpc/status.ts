@@ -17,7 +17,10 @@ export const STATUS = {
 const utf8 = new TextEncoder()
 const HEX = '0123456789ABCDEF'
 
-/** A status message as `grpc-message` wants it: everything outside of printable ASCII, and `%`, as %XX of UTF-8. */
+/**
+ * A status message as `grpc-message` wants it: everything outside of printable ASCII, and `%`, as
+ * %XX of UTF-8.
+ */
 export function percentEncode(message: string): string {
   if (/^[ -$&-~]*$/.test(message)) return message
   let out = ''

@@ -9,7 +9,9 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   n: 0.000_001,
 }
 
-/** Milliseconds of a `grpc-timeout` value, or the text that says what is wrong with it (grpc-go's). */
+/**
+ * Milliseconds of a `grpc-timeout` value, or the text that says what is wrong with it (grpc-go's).
+ */
 export function parseTimeout(value: string): number | string {
   if (value.length < 2) return `transport: timeout string is too short: ${goQuote(value)}`
   if (value.length > 9) return `transport: timeout string is too long: ${goQuote(value)}`

@@ -11,8 +11,8 @@ interface CachedBlock<Value> {
 }
 
 /**
- * What header blocks meant when they were decoded last. A block may be put here only when decoding it
- * changed nothing in the table, and means the same only while the table has not changed since.
+ * What header blocks meant when they were decoded last. A block may be put here only when decoding
+ * it changed nothing in the table, and means the same only while the table has not changed since.
  */
 export class BlockCache<Value> {
   #slots: (CachedBlock<Value> | undefined)[] | undefined

@@ -2,8 +2,9 @@
 const REMEMBERED_COUNT = 64
 
 /**
- * Remembers the streams closed last, so that a late frame of one is told from a frame of a stream that
- * never was: after our own reset the client's frames may still be on their way and are ignored.
+ * Remembers the streams closed last, so that a late frame of one is told from a frame of a stream
+ * that never was: after our own reset the client's frames may still be on their way and are
+ * ignored.
  */
 export class ClosedStreams {
   #ids: Int32Array | undefined

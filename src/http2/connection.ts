@@ -21,9 +21,15 @@ import { areRegularFields, type RequestFields } from './request-fields.js'
 import { Sender, type SenderOwner } from './sender.js'
 import { Http2Stream, type StreamConsumer, type StreamHost } from './stream.js'
 
-/** What is served over the connections. `Head` is whatever the application makes of a request's fields. */
+/**
+ * What is served over the connections. `Head` is whatever the application makes of a request's
+ * fields.
+ */
 export interface Http2Application<Head> {
-  /** Reads a request's fields; the result is kept and given again for each request with the same bytes. */
+  /**
+   * Reads a request's fields; the result is kept and given again for each request with the same
+   * bytes.
+   */
   readHead(request: RequestFields): Head
   /** A request begins. The consumer takes its body; `endsNow` says that there is none. */
   onRequest(stream: Http2Stream, head: Head, endsNow: boolean): StreamConsumer
@@ -46,9 +52,13 @@ export interface Http2ConnectionOptions<Head> {
 const DRAIN_PING = latin1Bytes('draining')
 /** Payload of keep-alive pings. */
 const ALIVE_PING = latin1Bytes('alive???')
-/** How long a client may take to answer that ping; afterwards the last stream is named without it. */
+/**
+ * How long a client may take to answer that ping; afterwards the last stream is named without it.
+ */
 const DRAIN_PING_TIMEOUT_MS = 5_000
-/** How long a connection that was ended for an error may linger, so that the client can read why. */
+/**
+ * How long a connection that was ended for an error may linger, so that the client can read why.
+ */
 const LINGER_MS = 1_000
 
 const NO_BYTES = new Uint8Array(0)
@@ -62,9 +72,9 @@ const NO_CONSUMER: StreamConsumer = {
 }
 
 /**
- * One HTTP/2 connection, server side (RFC 9113). It is fed by its socket and by `onTick`; everything else
- * follows from those. Errors of a stream end the stream, errors of the connection say GOAWAY and end it;
- * neither touches another connection.
+ * One HTTP/2 connection, server side (RFC 9113). It is fed by its socket and by `onTick`;
+ * everything else follows from those. Errors of a stream end the stream, errors of the connection
+ * say GOAWAY and end it; neither touches another connection.
  *
  * Life: reading -> draining (GOAWAY sent, streams finish) -> closing (nothing is read) -> closed.
  */
@@ -126,7 +136,10 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     this.#unfinishedSinceMs = this.#nowMs
   }
 
-  /** Sends our preface, and reads from the socket from now on; `head` is what was read from it before. */
+  /**
+   * Sends our preface, and reads from the socket from now on; `head` is what was read from it
+   * before.
+   */
   start(head: Uint8Array = NO_BYTES): void {
     const { concurrentStreamsMax, streamWindowBytes, headerListBytesMax } = this.#limits
     const settings: (readonly [id: number, value: number])[] = [
@@ -245,7 +258,8 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     if (!this.#hasSettings && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0)) {
       throw protocolError('the first frame must be SETTINGS')
     }
-    // What is unfinished counts from when it began: a whole frame outside of header blocks restarts the clock.
+    // What is unfinished counts from when it began: a whole frame outside of header blocks restarts
+    // the clock.
     if (!this.#blocks.isOpen) this.#unfinishedSinceMs = 0
     switch (type) {
       case FRAME.DATA:
@@ -517,7 +531,9 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
     }
   }
 
-  /** Counts bytes against the connection's window, and grants them again once half of it is used. */
+  /**
+   * Counts bytes against the connection's window, and grants them again once half of it is used.
+   */
   #takeFromWindow(length: number): void {
     this.#receiveWindow -= length
     if (this.#receiveWindow < 0) {
@@ -592,7 +608,8 @@ export class Http2Connection<Head> implements FrameSink, SenderOwner, StreamHost
         if (value < 16_384 || value > 0xff_ffff) throw protocolError('MAX_FRAME_SIZE is not valid')
         break
       default:
-        // HEADER_TABLE_SIZE says nothing to us while we insert nothing; unknown settings are ignored.
+        // HEADER_TABLE_SIZE says nothing to us while we insert nothing; unknown settings are
+        // ignored.
         break
     }
   }

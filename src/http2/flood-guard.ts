@@ -4,7 +4,9 @@ import { ERROR, Http2ConnectionError } from './protocol.js'
 /** Frames that cost us work and the client nothing. */
 export type FloodKind = 'reset' | 'ping' | 'settings' | 'empty' | 'ignored' | 'window-update'
 
-/** Counts cheap frames of one connection over a window of time and ends it when they are a flood. */
+/**
+ * Counts cheap frames of one connection over a window of time and ends it when they are a flood.
+ */
 export class FloodGuard {
   readonly #limits: Http2Limits
   #windowStartMs = 0

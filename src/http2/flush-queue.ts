@@ -4,12 +4,16 @@ export interface Flushable {
   flush(): void
 }
 
-/** Connections with unwritten output; beyond it they are flushed early, for each holds an output buffer. */
+/**
+ * Connections with unwritten output; beyond it they are flushed early, for each holds an output
+ * buffer.
+ */
 const DIRTY_MAX = 512
 
 /**
- * The connections with output that has not been written. They are flushed once per turn of the event loop:
- * by `flush` where the program knows that its turn ends, else as soon as the running callback has returned.
+ * The connections with output that has not been written. They are flushed once per turn of the
+ * event loop: by `flush` where the program knows that its turn ends, else as soon as the running
+ * callback has returned.
  */
 export class FlushQueue {
   #dirty: Flushable[] = []

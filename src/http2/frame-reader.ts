@@ -2,7 +2,9 @@ import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PREFACE } from './protocol.js'
 
 /** Takes the frames of a connection in order. */
 export interface FrameSink {
-  /** Bytes `start` to `end` of `bytes` are the frame's payload; they live until the call returns. */
+  /**
+   * Bytes `start` to `end` of `bytes` are the frame's payload; they live until the call returns.
+   */
   onFrame(
     type: number,
     flags: number,
@@ -18,8 +20,9 @@ export interface FrameSink {
 }
 
 /**
- * Cuts chunks of a socket into frames, after the client's preface. A frame that lies in one chunk is handed
- * out in place; one that spans chunks is put together in a buffer of its own, at most one frame in size.
+ * Cuts chunks of a socket into frames, after the client's preface. A frame that lies in one chunk
+ * is handed out in place; one that spans chunks is put together in a buffer of its own, at most one
+ * frame in size.
  */
 export class FrameReader {
   readonly #sink: FrameSink

@@ -4,7 +4,9 @@ import type { Http2Limits } from './limits.js'
 import { ERROR, Http2ConnectionError } from './protocol.js'
 import { parseRequestFields, type RequestFields } from './request-fields.js'
 
-/** What a request's header block means: what the application made of it, and what the engine checks. */
+/**
+ * What a request's header block means: what the application made of it, and what the engine checks.
+ */
 export interface ReadHead<Head> {
   readonly head: Head
   /** Declared bytes of the body; -1 when not declared. */
@@ -23,8 +25,8 @@ export interface OpenBlock {
 }
 
 /**
- * The header blocks of one connection: puts those together that go on in CONTINUATION frames, and decodes
- * them, each one once while the table stays as it was.
+ * The header blocks of one connection: puts those together that go on in CONTINUATION frames, and
+ * decodes them, each one once while the table stays as it was.
  */
 export class HeaderBlocks<Head> {
   readonly #limits: Http2Limits
@@ -56,7 +58,10 @@ export class HeaderBlocks<Head> {
     this.#bytes = end - start
   }
 
-  /** Adds a copy of the next part. Throws Http2ConnectionError when none is awaited or it is too much. */
+  /**
+   * Adds a copy of the next part. Throws Http2ConnectionError when none is awaited or it is too
+   * much.
+   */
   append(id: number, bytes: Uint8Array, start: number, end: number): OpenBlock {
     const open = this.#open
     if (open === undefined || open.id !== id) {
@@ -81,7 +86,10 @@ export class HeaderBlocks<Head> {
     return block
   }
 
-  /** The head of a request, from memory when the same bytes were decoded before under the same table. */
+  /**
+   * The head of a request, from memory when the same bytes were decoded before under the same
+   * table.
+   */
   head(bytes: Uint8Array, start: number, end: number): ReadHead<Head> | BadHead {
     const decoder = this.#decoder
     const { generation } = decoder

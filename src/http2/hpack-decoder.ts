@@ -7,7 +7,9 @@ import { STATIC_COUNT, STATIC_NAMES, STATIC_VALUES } from './static-table.js'
 export const ENTRY_OVERHEAD_BYTES = 32
 
 export interface HpackDecoderLimits {
-  /** The largest table the peer may use: what we say in SETTINGS_HEADER_TABLE_SIZE. Default 4096. */
+  /**
+   * The largest table the peer may use: what we say in SETTINGS_HEADER_TABLE_SIZE. Default 4096.
+   */
   readonly tableBytesMax?: number
   /** Sum of names, values and 32 per field of one block; fields beyond it are read and dropped. */
   readonly listBytesMax: number
@@ -16,11 +18,14 @@ export interface HpackDecoderLimits {
 }
 
 /**
- * Reads header blocks (RFC 7541) of one connection. Fields come out flat: name, value, name, value...
- * Strings hold one character per byte. Every error is the connection's end: the table is lost by it.
+ * Reads header blocks (RFC 7541) of one connection. Fields come out flat: name, value, name,
+ * value... Strings hold one character per byte. Every error is the connection's end: the table is
+ * lost by it.
  */
 export class HpackDecoder {
-  /** Changes with every change of the table: what was decoded under the same generation still holds. */
+  /**
+   * Changes with every change of the table: what was decoded under the same generation still holds.
+   */
   generation = 0
   /** Whether the last block was over a limit, so that its fields are not all there. */
   isTruncated = false
@@ -28,7 +33,9 @@ export class HpackDecoder {
   readonly #limits: HpackDecoderLimits
   #tableBytesMax: number
   #tableBytes = 0
-  /** The dynamic table as a ring of `capacity` entries, the newest at `#newest`; made on first use. */
+  /**
+   * The dynamic table as a ring of `capacity` entries, the newest at `#newest`; made on first use.
+   */
   #names: string[] = []
   #values: string[] = []
   #newest = 0

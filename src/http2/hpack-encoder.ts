@@ -10,7 +10,10 @@ for (let index = STATIC_COUNT; index >= 1; index--) {
   indexOfField.set(`${STATIC_NAMES[index]}\0${STATIC_VALUES[index]}`, index)
 }
 
-/** How a field is put: `plain` leaves the table alone, `indexed` inserts it, `never` forbids others to. */
+/**
+ * How a field is put: `plain` leaves the table alone, `indexed` inserts it, `never` forbids others
+ * to.
+ */
 export type FieldForm = 'plain' | 'indexed' | 'never'
 
 /** Appends an integer whose first byte has `flags` above a prefix of `bits` (RFC 7541 5.1). */

@@ -1,6 +1,7 @@
 /**
- * HPACK's Huffman code (RFC 7541 5.2 and appendix B). The code is canonical: the codes of one length are
- * consecutive numbers in the order of their symbols, so the lengths alone say everything.
+ * HPACK's Huffman code (RFC 7541 5.2 and appendix B). The code is canonical: the codes of one
+ * length are consecutive numbers in the order of their symbols, so the lengths alone say
+ * everything.
  */
 import { invariant } from '../base/invariant.js'
 import { latin1Text } from './latin1.js'
@@ -22,7 +23,8 @@ const SYMBOLS_BY_LENGTH: readonly (readonly [length: number, symbols: string])[]
   [21, '153 161 167 172 176-177 179 209 216-217 227 229-230'],
   [
     22,
-    '129 132-134 136 146 154 156 160 163-164 169-170 173 178 181 185-187 189-190 196 198 228 232-233',
+    '129 132-134 136 146 154 156 160 163-164 169-170 173 178 181 185-187 189-190 196 198 228 ' +
+      '232-233',
   ],
   [
     23,
@@ -43,8 +45,8 @@ const lengths = new Uint8Array(SYMBOL_COUNT)
 const codes = new Uint32Array(SYMBOL_COUNT)
 
 /**
- * The decoder walks the code eight bits at a time. `steps` holds tables of 256 entries; an entry is 0 (no
- * such code), LEAF | bits used << 9 | symbol, or the number of the next table.
+ * The decoder walks the code eight bits at a time. `steps` holds tables of 256 entries; an entry is
+ * 0 (no such code), LEAF | bits used << 9 | symbol, or the number of the next table.
  */
 const LEAF = 0x8000
 let steps = new Uint16Array(0)
@@ -98,8 +100,8 @@ buildSteps()
 let scratch = new Uint8Array(1024)
 
 /**
- * Decodes bytes `start` to `end`. undefined when they are not valid: an unknown code, EOS, or padding that
- * is longer than seven bits or not all ones.
+ * Decodes bytes `start` to `end`. undefined when they are not valid: an unknown code, EOS, or
+ * padding that is longer than seven bits or not all ones.
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string | undefined {
   // The shortest code has five bits.

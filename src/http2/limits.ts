@@ -1,6 +1,11 @@
-/** What one connection may use. Every default is chosen for a server of small requests and long streams. */
+/**
+ * What one connection may use. Every default is chosen for a server of small requests and long
+ * streams.
+ */
 export interface Http2Limits {
-  /** Requests under way at once; more are refused with REFUSED_STREAM. Default 2^32 - 1 = no limit. */
+  /**
+   * Requests under way at once; more are refused with REFUSED_STREAM. Default 2^32 - 1 = no limit.
+   */
   readonly concurrentStreamsMax: number
   /** Bytes of body that a client may send ahead on one stream. Default 1 MiB. */
   readonly streamWindowBytes: number
@@ -17,16 +22,22 @@ export interface Http2Limits {
   /** Bytes that wait for a blocked socket before we stop to read from it. Default 256 KiB. */
   readonly outputBacklogBytesMax: number
   /**
-   * Bytes that wait on streams for the client's windows before new requests are refused. Default 64 MiB.
+   * Bytes that wait on streams for the client's windows before new requests are refused. Default 64
+   * MiB.
    */
   readonly queuedBytesMax: number
-  /** Time for the preface, for SETTINGS, and for a frame or header block that has begun. Default 10 s. */
+  /**
+   * Time for the preface, for SETTINGS, and for a frame or header block that has begun. Default 10
+   * s.
+   */
   readonly headersTimeoutMs: number
   /** Time that a socket may take no output, or a finished reply stay unread. Default 120 s. */
   readonly stallTimeoutMs: number
   /** Time without any stream before GOAWAY; 0 = never. Default 0. */
   readonly idleTimeoutMs: number
-  /** Pings of the client closer together than this are strikes; 0 = all are allowed. Default 5 s. */
+  /**
+   * Pings of the client closer together than this are strikes; 0 = all are allowed. Default 5 s.
+   */
   readonly keepaliveMinTimeMs: number
   /** Silence after which we ping the client; 0 = never. Default 2 h. */
   readonly keepaliveIntervalMs: number
@@ -42,7 +53,9 @@ export interface Http2Limits {
   readonly emptyFramesMax: number
   /** PRIORITY and unknown frames within FLOOD_WINDOW_MS. Default 5,000. */
   readonly ignoredFramesMax: number
-  /** WINDOW_UPDATE frames within FLOOD_WINDOW_MS beyond four per DATA frame sent. Default 20,000. */
+  /**
+   * WINDOW_UPDATE frames within FLOOD_WINDOW_MS beyond four per DATA frame sent. Default 20,000.
+   */
   readonly windowUpdatesMax: number
 }
 

@@ -4,9 +4,9 @@ const STRIKES_MAX = 2
 const IDLE_PING_MIN_TIME_MS = 7_200_000
 
 /**
- * grpc-go's rules for a client's keep-alive pings: at least the minimum time apart while streams are open,
- * two hours otherwise; what breaks them is a strike, the third one ends the connection. Strikes are forgotten
- * when the server has sent headers or data since.
+ * grpc-go's rules for a client's keep-alive pings: at least the minimum time apart while streams
+ * are open, two hours otherwise; what breaks them is a strike, the third one ends the connection.
+ * Strikes are forgotten when the server has sent headers or data since.
  */
 export class PingPolicy {
   readonly #minTimeMs: number

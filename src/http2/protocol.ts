@@ -58,7 +58,9 @@ export const ERROR = {
   ENHANCE_YOUR_CALM: 11,
 } as const
 
-/** A rule whose breach ends the whole connection with GOAWAY. `message` is sent as its debug data. */
+/**
+ * A rule whose breach ends the whole connection with GOAWAY. `message` is sent as its debug data.
+ */
 export class Http2ConnectionError extends Error {
   override readonly name = 'Http2ConnectionError'
   /** One of ERROR. */

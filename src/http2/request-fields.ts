@@ -51,7 +51,9 @@ export function parseRequestFields(flat: readonly string[]): RequestFields | und
   return { method, scheme: scheme ?? '', path: path ?? '', authority, fields, contentLength }
 }
 
-/** Whether these may be the trailers of a request, or the fields after a request's pseudo-fields. */
+/**
+ * Whether these may be the trailers of a request, or the fields after a request's pseudo-fields.
+ */
 export function areRegularFields(fields: readonly string[]): boolean {
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] ?? ''

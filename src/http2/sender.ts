@@ -16,9 +16,15 @@ import type { Http2Stream } from './stream.js'
 const OUTPUT_BUFFER_BYTES = 16_384
 /** Output buffers that are kept for the next turn, over all connections. */
 const POOLED_BUFFERS_MAX = 512
-/** Output of one turn beyond which it is written before the turn ends, so that the socket can push back. */
+/**
+ * Output of one turn beyond which it is written before the turn ends, so that the socket can push
+ * back.
+ */
 const FLUSH_BYTES = 65_536
-/** Payloads from this size on go to the socket as they are instead of being copied behind their header. */
+/**
+ * Payloads from this size on go to the socket as they are instead of being copied behind their
+ * header.
+ */
 const REFERENCED_BYTES_MIN = 4096
 
 const NOTHING = new Uint8Array(0)
@@ -28,7 +34,9 @@ const pool: Uint8Array[] = []
 export interface SenderOwner {
   /** Runs right before collected output is written, and may add to it. */
   beforeFlush(): void
-  /** The socket is blocked and more than the limit waits for it (true), or it has drained (false). */
+  /**
+   * The socket is blocked and more than the limit waits for it (true), or it has drained (false).
+   */
   onBacklog(isOver: boolean): void
 }
 
@@ -40,12 +48,15 @@ export interface SenderOptions {
 }
 
 /**
- * The outgoing half of a connection: collects frames in one buffer per turn, keeps the connection's send
- * window, and moves queued data of streams when windows or the socket open. Buffers are held only while
- * there is output, so an idle connection has none.
+ * The outgoing half of a connection: collects frames in one buffer per turn, keeps the connection's
+ * send window, and moves queued data of streams when windows or the socket open. Buffers are held
+ * only while there is output, so an idle connection has none.
  */
 export class Sender implements Flushable {
-  /** Where frames are collected; write to it between `begin` and the next call of anything else here. */
+  /**
+   * Where frames are collected; write to it between `begin` and the next call of anything else
+   * here.
+   */
   readonly writer = new Writer(0)
   /** Bytes of DATA that the client still takes on the whole connection. */
   window = INITIAL_WINDOW_BYTES
@@ -68,9 +79,9 @@ export class Sender implements Flushable {
   #partBytes = 0
   #sealedTo = 0
   /**
-   * Whether the socket takes bytes at once or says that it did not. Only a plain net.Socket is believed: TLS
-   * keeps them for a while, and other streams may hand them on and still count them as written. Those are
-   * given copies, which are small and exact.
+   * Whether the socket takes bytes at once or says that it did not. Only a plain net.Socket is
+   * believed: TLS keeps them for a while, and other streams may hand them on and still count them
+   * as written. Those are given copies, which are small and exact.
    */
   readonly #isDirect: boolean
   #isDirty = false
@@ -129,7 +140,9 @@ export class Sender implements Flushable {
     }
   }
 
-  /** Appends bytes of a frame's payload; large ones are referenced, and must not change any more. */
+  /**
+   * Appends bytes of a frame's payload; large ones are referenced, and must not change any more.
+   */
   payload(bytes: Uint8Array): void {
     if (bytes.length < REFERENCED_BYTES_MIN) {
       this.writer.raw(bytes)
@@ -173,7 +186,9 @@ export class Sender implements Flushable {
     this.#waiting.delete(stream)
   }
 
-  /** Sends what waits on streams, one frame of each in turn, as far as windows and the socket allow. */
+  /**
+   * Sends what waits on streams, one frame of each in turn, as far as windows and the socket allow.
+   */
   pump(): void {
     while (this.#waiting.size > 0 && this.window > 0) {
       let sent = false
@@ -221,8 +236,9 @@ export class Sender implements Flushable {
   }
 
   /**
-   * While the socket is the bottleneck, nothing that the client could send helps, and what it sends makes
-   * more output: beyond the limit its requests stay unread. What waits for windows alone does not count.
+   * While the socket is the bottleneck, nothing that the client could send helps, and what it sends
+   * makes more output: beyond the limit its requests stay unread. What waits for windows alone does
+   * not count.
    */
   #checkBacklog(): void {
     const { socket, owner, outputBacklogBytesMax } = this.#options
@@ -250,7 +266,9 @@ export class Sender implements Flushable {
     this.#parts = undefined
   }
 
-  /** Moves what was collected so far behind the finished parts. The buffer is written on behind it. */
+  /**
+   * Moves what was collected so far behind the finished parts. The buffer is written on behind it.
+   */
   #seal(): void {
     this.#parts ??= []
     const { buffer, position } = this.writer
@@ -260,7 +278,10 @@ export class Sender implements Flushable {
     this.#sealedTo = position
   }
 
-  /** The buffer goes back to the pool when the socket is through with it, else it belongs to the socket. */
+  /**
+   * The buffer goes back to the pool when the socket is through with it, else it belongs to the
+   * socket.
+   */
   #release(isFree: boolean): void {
     const { buffer } = this.writer
     if (isFree && buffer.length === OUTPUT_BUFFER_BYTES && pool.length < POOLED_BUFFERS_MAX) {

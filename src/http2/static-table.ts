@@ -1,5 +1,6 @@
 /**
- * The static table of HPACK (RFC 7541 appendix A), names and values at index 1 to 61. Index 0 is not an entry.
+ * The static table of HPACK (RFC 7541 appendix A), names and values at index 1 to 61. Index 0 is
+ * not an entry.
  */
 const FIELDS: readonly (readonly [name: string, value: string])[] = [
   [':authority', ''],

@@ -9,7 +9,10 @@ export interface StreamConsumer {
   onData(bytes: Uint8Array, start: number, end: number): void
   /** The client sent all of its body. Trailers, if any, are checked and dropped. */
   onEnd(): void
-  /** The client reset the stream, broke a rule on it, or its connection ended. Nothing can be sent any more. */
+  /**
+   * The client reset the stream, broke a rule on it, or its connection ended. Nothing can be sent
+   * any more.
+   */
   onReset(): void
   /** All that was queued has gone out. */
   onWritable(): void
@@ -30,14 +33,17 @@ export interface StreamHost {
 const NO_PARTS: Uint8Array[] = []
 
 /**
- * One request and its response. States, by the two flags (RFC 9113 5.1): neither = open; isRemoteClosed =
- * half-closed (remote); isLocalClosed = half-closed (local); both, or a reset = closed and forgotten.
+ * One request and its response. States, by the two flags (RFC 9113 5.1): neither = open;
+ * isRemoteClosed = half-closed (remote); isLocalClosed = half-closed (local); both, or a reset =
+ * closed and forgotten.
  */
 export class Http2Stream {
   readonly id: number
   /** Set by the connection right after the application has taken the request. */
   consumer: StreamConsumer
-  /** Bytes of DATA that the client still takes on this stream; negative after it shrank its window. */
+  /**
+   * Bytes of DATA that the client still takes on this stream; negative after it shrank its window.
+   */
   sendWindow: number
   /** Bytes of DATA that the client may still send. */
   receiveWindow: number
@@ -60,7 +66,9 @@ export class Http2Stream {
   #parts: Uint8Array[] = NO_PARTS
   #partAt = 0
   #partOffset = 0
-  /** Header block of the trailers that follow the queue; empty = END_STREAM on an empty DATA frame. */
+  /**
+   * Header block of the trailers that follow the queue; empty = END_STREAM on an empty DATA frame.
+   */
   #trailers: Uint8Array | undefined
   #dataStart = 0
 
@@ -96,8 +104,8 @@ export class Http2Stream {
   }
 
   /**
-   * Begins a piece of body that the caller writes straight into the output; `closeData` or `abortData`
-   * must follow before anything else is done with the connection.
+   * Begins a piece of body that the caller writes straight into the output; `closeData` or
+   * `abortData` must follow before anything else is done with the connection.
    */
   openData(): Writer {
     const writer = this.#sender.begin()
@@ -107,7 +115,9 @@ export class Http2Stream {
     return writer
   }
 
-  /** Ends what `openData` began: sends it, or queues it when a window or the socket is in the way. */
+  /**
+   * Ends what `openData` began: sends it, or queues it when a window or the socket is in the way.
+   */
   closeData(): void {
     const { writer } = this.#sender
     const start = this.#dataStart
@@ -188,7 +198,10 @@ export class Http2Stream {
     this.#sender.forget(this)
   }
 
-  /** Sends one frame of the queue. The result is false when the stream must wait or has nothing left. */
+  /**
+   * Sends one frame of the queue. The result is false when the stream must wait or has nothing
+   * left.
+   */
   sendQueued(bytesMax: number): boolean {
     const length = Math.min(
       this.queuedBytes,
