@@ -44,6 +44,11 @@ import { admission, createIdentities, type Identities } from './tls.js'
 
 /** How long connections may take to end when the process stops, ms. */
 const DRAIN_GRACE_MS = 1000
+/**
+ * How long an HTTP/1 connection may be idle, ms: etcd's five minutes. Go's clients keep connections for reuse, and a
+ * request sent into one that is being closed fails: a follower's lease call to the leader would time out.
+ */
+const HTTP_IDLE_MS = 5 * 60 * 1000
 /** Between two attempts to publish this member's name, ms. */
 const PUBLISH_RETRY_MS = 100
 /** What gRPC takes beside the largest request (facts: v3-api.md 2). */
@@ -138,7 +143,7 @@ export class EtcdServer {
     const config = this.#config
     nodeDisk.makeDirectory(join(config.dataDir, 'member'))
     const identities = await createIdentities(config)
-    const peerHttp = createServer()
+    const peerHttp = createServer({ keepAliveTimeout: HTTP_IDLE_MS })
     // A snapshot takes as long as it takes to arrive.
     peerHttp.requestTimeout = 0
     peerHttp.on('request', (_request, response) => {
@@ -416,7 +421,7 @@ export class EtcdServer {
       logger: false,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
-      serverFactory: (handler) => createServer(handler),
+      serverFactory: (handler) => createServer({ keepAliveTimeout: HTTP_IDLE_MS }, handler),
     })
     registerAccessControl(app, {
       corsOrigins: config.corsOrigins,

@@ -208,6 +208,11 @@ const indexMask = [
   [/(, 2, )\d+, \d+, $/gm, '$1<index>, <index>, '],
 ] as const
 
+/** 3.4 answers Alarm without a header, which makes its own `-w fields` crash; 3.5 and ours send one. */
+const alarmHeader = (step: Step): Step => ({
+  ...step,
+  mask: [[/"header":\{[^}]*\},?/g, '']],
+})
 const cluster: readonly Step[] = [
   ...plain('member list', 'member list -w table', 'member list -w json', 'member list -w fields'),
   ...plain('member list -w protobuf', 'member list --hex', 'version'),
@@ -217,16 +222,10 @@ const cluster: readonly Step[] = [
   })),
   ...plain('endpoint health', 'endpoint health -w table', 'endpoint health -w json'),
   ...plain('endpoint health --cluster', 'endpoint bogus'),
-  ...plain('alarm list', 'alarm list -w json', 'alarm disarm', 'alarm list x'),
+  ...plain('alarm list', 'alarm list -w json', 'alarm disarm', 'alarm list x').map(alarmHeader),
   { line: 'alarm list', alarm: 'NOSPACE' },
-  ...plain(
-    'alarm list -w json',
-    'put a full',
-    'get a',
-    'del a',
-    'lease grant 10',
-    'endpoint health',
-  ),
+  ...plain('alarm list -w json').map(alarmHeader),
+  ...plain('put a full', 'get a', 'del a', 'lease grant 10', 'endpoint health'),
   { line: 'txn', stdin: '\nput full 1\n\n\n' },
   { line: 'txn', stdin: '\nget a\n\n\n' },
   ...plain('endpoint status -w json', 'endpoint status -w table').map((step) => ({
@@ -260,7 +259,11 @@ const membership: readonly Step[] = [
   },
   { line: 'put a with-learner' },
   ...plain('member update $M1 --peer-urls http://127.0.0.1:3,http://127.0.0.1:4'),
-  ...plain('member list').map(unordered),
+  ...plain('member list').map((step) => ({
+    ...unordered(step),
+    /* 3.4 forgets that an updated member is a learner; late patches of 3.5, and ours, do not. */
+    mask: [[/(unstarted.*, )(?:true|false)$/gm, '$1<learner>']] as const,
+  })),
   ...plain('member remove $M1', 'member remove $M1', 'member list'),
   ...plain('endpoint status --cluster').map((step) => ({ ...step, mask: indexMask })),
   ...plain('member remove 1234 -w json', 'bogus', 'check bogus', 'check perf --load bogus'),

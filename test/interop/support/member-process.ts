@@ -42,17 +42,21 @@ process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
 })
 
-/** Starts a program whose output goes to a file, and which does not outlive this process. */
+/**
+ * Starts a program whose output goes to a file, and which does not outlive this process. With `isGroup` it leads a
+ * process group of its own, as a program started in a terminal does.
+ */
 export function spawnLogged(
   command: readonly string[],
-  options: Readonly<{ log: string; cwd: string; env?: Record<string, string> }>,
+  options: Readonly<{ log: string; cwd: string; isGroup?: boolean }>,
 ): ChildProcess {
   const [program = '', ...args] = command
   mkdirSync(dirname(options.log), { recursive: true })
   const output = openSync(options.log, 'a')
   const child = spawn(program, args, {
     cwd: options.cwd,
-    env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
+    env: { PATH: process.env.PATH ?? '', HOME: options.cwd },
+    detached: options.isGroup === true,
     stdio: ['ignore', output, output],
   })
   closeSync(output)
