@@ -1,4 +1,7 @@
-/** Who may talk to the HTTP port, by etcd's rules (facts: http.md 1): CORS, and hosts against DNS rebinding. */
+/**
+ * Who may talk to the HTTP port, by etcd's rules (facts: http.md 1): CORS, and hosts against DNS
+ * rebinding.
+ */
 
 export interface HttpAccessOptions {
   /** Origins that may read answers in a browser; empty or with `*` = all. */
@@ -10,8 +13,8 @@ export interface HttpAccessOptions {
 }
 
 /**
- * Headers (names and values in turn) that the answer to a request gets; `undefined` = the request is refused
- * for its host.
+ * Headers (names and values in turn) that the answer to a request gets; `undefined` = the request
+ * is refused for its host.
  */
 export type HttpAccess = (
   host: string | undefined,

@@ -731,7 +731,8 @@ export class Member implements PeerEvents {
     try {
       this.#node.step({ ...message, responses: undefined })
     } catch (error) {
-      // A peer's proposal that cannot be decoded is its mistake; everything else that throws is ours.
+      // A peer's proposal that cannot be decoded is its mistake; everything else that throws is
+      // ours.
       if (!(error instanceof WireError)) throw error
       this.#log.warn('dropped an unreadable message', {
         'remote-peer-id': message.from.toString(16),

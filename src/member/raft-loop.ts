@@ -20,7 +20,9 @@ export interface RaftLoopHost {
   submit(): void
   /** Makes entries and hard state durable; writes complete in order. */
   write(write: DurableWrite, done: () => void): void
-  /** Makes a received snapshot durable, then `write`, and then recovers the state from the snapshot. */
+  /**
+   * Makes a received snapshot durable, then `write`, and then recovers the state from the snapshot.
+   */
   installSnapshot(snapshot: Snapshot, write: DurableWrite, done: () => void): void
   send(messages: readonly RaftMessage[]): void
   sendSnapshot(message: RaftMessage): void

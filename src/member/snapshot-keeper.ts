@@ -84,7 +84,8 @@ export class SnapshotKeeper {
         fail(flushFailure)
         return
       }
-      // A snapshot that no committed state in the log backs is not started from (facts: disk.md 2.4).
+      // A snapshot that no committed state in the log backs is not started from (facts: disk.md
+      // 2.4).
       this.#options.writeDeferred()
       wal.saveSnapshot(snapshot, (saveFailure) => {
         this.#isSaving = false

@@ -26,7 +26,8 @@ export async function selfSignedCertificate(
   const certFile = join(options.directory, 'cert.pem')
   const keyFile = join(options.directory, 'key.pem')
   if (existsSync(certFile) && existsSync(keyFile)) return { certFile, keyFile }
-  // The certificate library is loaded only when one has to be made; its container needs this one first.
+  // The certificate library is loaded only when one has to be made; its container needs this one
+  // first.
   await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
   x509.cryptoProvider.set(webcrypto)

@@ -116,8 +116,9 @@ class ReloadedPair {
   }
 
   /**
-   * The newest pair that could be read and belongs together: one that cannot (a renewal half done) leaves the
-   * last good one in use. Throws when there has never been one. The same object while nothing changed.
+   * The newest pair that could be read and belongs together: one that cannot (a renewal half done)
+   * leaves the last good one in use. Throws when there has never been one. The same object while
+   * nothing changed.
    */
   current(): { readonly cert: string; readonly key: string } {
     try {
@@ -167,8 +168,8 @@ export class TlsIdentity {
   }
 
   /**
-   * What the next handshake is to use: the same object until a new pair of files is taken up. A pair
-   * that is unreadable or does not match leaves the last good one in use.
+   * What the next handshake is to use: the same object until a new pair of files is taken up. A
+   * pair that is unreadable or does not match leaves the last good one in use.
    */
   serverOptions(): SecureContextOptions {
     const { cert, key } = this.#pair.current()
