@@ -49,6 +49,8 @@ export class Wal {
   /** Takes what is saved next. */
   #filling: Batch
   #underWay: Batch | undefined
+  /** A durable batch whose completions are being run. */
+  #completing: Batch | undefined
   #queuedBytes = 0
   /** Where the next write begins in the tail segment. */
   #offset: number
@@ -152,7 +154,10 @@ export class Wal {
   maybeSaveSync(write: WalWrite): boolean {
     const { entries, hardState } = write
     const isIdle =
-      this.#underWay === undefined && this.#sealed.length === 0 && !this.#filling.mustWrite
+      this.#underWay === undefined &&
+      this.#completing === undefined &&
+      this.#sealed.length === 0 &&
+      !this.#filling.mustWrite
     if (!isIdle || this.#closing !== undefined) return false
     const refusal = this.#refusal(entries)
     if (refusal !== undefined) throw refusal
@@ -261,7 +266,7 @@ export class Wal {
     const batch = this.#filling
     const isAlone = batch.out.position === 0 || (!mustSync && !this.#isLazyFull)
     if (isAlone && !batch.mustWrite) {
-      const last = this.#sealed.at(-1) ?? this.#underWay
+      const last = this.#sealed.at(-1) ?? this.#underWay ?? this.#completing
       if (last === undefined) done(undefined)
       else last.dones.push(done)
       return
@@ -333,8 +338,15 @@ export class Wal {
     // The next write starts before the completions run: the disk works while they do.
     this.#pump()
     if (this.#failure === undefined && this.#closing === undefined) this.#maybeFill()
-    for (const done of batch.dones) done(undefined)
+    this.#complete(batch)
     this.#pool.giveBack(batch)
+  }
+
+  /** A completion may save again; what that completes has its turn behind those that wait already. */
+  #complete(batch: Batch): void {
+    this.#completing = batch
+    for (let at = 0; at < batch.dones.length; at++) batch.dones[at]?.(undefined)
+    this.#completing = undefined
   }
 
   /** Accounts for a batch that is durable, and gives a new segment its name. */

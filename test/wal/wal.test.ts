@@ -124,6 +124,32 @@ describe('saving', () => {
     await closed(wal)
   })
 
+  test('a save made by a completion does not complete before those that wait already', async () => {
+    const { wal, disk } = createWal()
+    disk.isHolding = true
+    const order: string[] = []
+    const save = (index: number, then: () => void = () => undefined): void =>
+      wal.save({ hardState: undefined, entries: [entryAt(index)], mustSync: true }, () => {
+        order.push(`entry ${index}`)
+        then()
+      })
+    save(1)
+    save(2, () => {
+      // Nothing is under way now, but entry 3 has not been told yet: neither may overtake it.
+      const write = { hardState: undefined, entries: [entryAt(4)], mustSync: true }
+      expect(wal.maybeSaveSync(write)).toBe(false)
+      wal.save({ ...write, entries: [], hardState: stateOf(2), mustSync: false }, () => {
+        order.push('commit 2')
+      })
+    })
+    save(3)
+    disk.release()
+    disk.release()
+    expect(order).toEqual(['entry 1', 'entry 2', 'entry 3', 'commit 2'])
+    disk.isHolding = false
+    await closed(wal)
+  })
+
   test('a commit index alone costs no write, rides along with the next, and is kept by a close', async () => {
     const { wal, disk } = createWal()
     await saved(wal, { entries: [entryAt(1), entryAt(2)] })
