@@ -45,7 +45,7 @@ async function open() {
     },
   })
   const store = new MvccStore({ rows: backend, attachments })
-  await new Promise((done) => backend.restoreRows((row) => store.restoreRow(row), done))
+  await new Promise((done) => backend.restoreRows(store, done))
   store.finishRestore()
   return { backend, store, ms: performance.now() - begin, cpuMs: cpu() - cpuBegin }
 }

@@ -2,8 +2,9 @@ import { crc32c } from '../base/crc32c.js'
 import { type LogIndex, logIndex, type Term, term } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { bytesFromLatin1, latin1FromBytes } from '../base/latin1.js'
-import { ROW_KEY_BYTES, writeRevision } from '../mvcc/row-key.js'
-import type { Row, RowCursor, RowStore } from '../mvcc/rows.js'
+import { compactionMeta } from '../mvcc/compaction.js'
+import { ROW_KEY_BYTES, readMain, writeRevision } from '../mvcc/row-key.js'
+import type { RestoreTarget, RowCursor, RowStore } from '../mvcc/rows.js'
 import type {
   Completion,
   EngineBatch,
@@ -19,6 +20,12 @@ import {
   KEY_BUCKET_BYTE,
   WHOLE_RANGE,
 } from './buckets.js'
+import {
+  type CompactionMarks,
+  type KeptIndex,
+  readKeptIndex,
+  writeKeptIndex,
+} from './kept-index.js'
 import { MergedRowCursor, rowOfEntry, rowRange, type SegmentPart } from './row-cursor.js'
 import { RowSegment } from './row-segment.js'
 import { createSnapshotBody, type StoreSnapshot } from './snapshot-stream.js'
@@ -43,6 +50,8 @@ export interface BackendOptions {
   readonly recentBytesMax?: number
   /** Rows that were read from the engine and stay in memory. Default 32 MiB. */
   readonly cacheBytesMax?: number
+  /** Rows that a start may have to read before it is worth keeping the index at `close`. Default 10,000. */
+  readonly unkeptRowsMax?: number
 }
 
 interface Flush {
@@ -87,6 +96,14 @@ export class Backend implements RowStore {
   #inUseBytes = 0
   #sizeBytes = 0
   #rowCount = 0
+  /** Main revision of the newest row. */
+  #lastMain = 0
+  /** What the rows were read into; its index is kept for the next start. */
+  #target: RestoreTarget | undefined
+  /** The index that the engine keeps. */
+  #kept: KeptIndex | undefined
+  /** Rows that came after those in the kept index. */
+  #unkeptRows = 0
   readonly #rowKey = new Uint8Array(ROW_KEY_BYTES + 2)
 
   constructor(options: BackendOptions) {
@@ -96,6 +113,7 @@ export class Backend implements RowStore {
       pendingBytesMax: 64 * 1024 * 1024,
       recentBytesMax: 16 * 1024 * 1024,
       cacheBytesMax: 32 * 1024 * 1024,
+      unkeptRowsMax: 10_000,
       ...options,
     }
     this.#cache = new ValueCache(this.#options.cacheBytesMax)
@@ -210,6 +228,8 @@ export class Backend implements RowStore {
     segment.append(main, sub, isTombstone, value)
     this.#changes().put(this.#keyOfRow(main, sub, isTombstone), value)
     this.#rowCount++
+    this.#unkeptRows++
+    this.#lastMain = main
     this.#grow(ROW_KEY_BYTES + 1 + value.length + ENTRY_OVERHEAD_BYTES)
   }
 
@@ -292,12 +312,30 @@ export class Backend implements RowStore {
   }
 
   /**
-   * Reads all rows of bucket `key` in revision order and counts what is in use. For the start, before the first
-   * change. The next rows are being read while the last ones are handled.
+   * Reads all rows of bucket `key` in revision order into the target, and counts what is in use; where an index was
+   * kept, only the rows behind it. For the start, before the first change. `close` then keeps the target's index.
    */
-  restoreRows(onRow: (row: Row) => void, done: () => void): void {
+  restoreRows(target: RestoreTarget, done: () => void): void {
+    invariant(this.#target === undefined, 'rows are restored once')
     invariant(this.#rowCount === 0, 'rows are restored before the first change')
-    const iterator = this.#engine.iterator(rowRange(0, Number.POSITIVE_INFINITY))
+    this.#target = target
+    readKeptIndex(this.#engine, { marks: this.#compactionMarks(), target }, (failure, kept) => {
+      if (failure !== undefined) {
+        this.#fail(failure)
+        return
+      }
+      this.#kept = kept
+      this.#rowCount = kept?.rowCount ?? 0
+      this.#inUseBytes = kept?.inUseBytes ?? 0
+      this.#lastMain = kept?.lastMain ?? 0
+      this.#readRows(target, done)
+    })
+  }
+
+  /** The next rows are being read while the last ones are handled. */
+  #readRows(target: RestoreTarget, done: () => void): void {
+    const from = this.#kept === undefined ? 0 : this.#lastMain + 1
+    const iterator = this.#engine.iterator(rowRange(from, Number.POSITIVE_INFINITY))
     const onEntries = (failure: Error | undefined, entries: readonly EngineEntry[]): void => {
       if (failure !== undefined) {
         this.#fail(failure)
@@ -313,12 +351,24 @@ export class Backend implements RowStore {
       }
       iterator.next(ROWS_PER_READ, onEntries)
       for (const entry of entries) {
+        const row = rowOfEntry(entry)
         this.#rowCount++
+        this.#unkeptRows++
+        this.#lastMain = row.main
         this.#inUseBytes += entry.key.length + entry.value.length + ENTRY_OVERHEAD_BYTES
-        onRow(rowOfEntry(entry))
+        target.restoreRow(row)
       }
     }
     iterator.next(ROWS_PER_READ, onEntries)
+  }
+
+  #compactionMarks(): CompactionMarks {
+    const finished = this.getMeta(compactionMeta.finished)
+    const scheduled = this.getMeta(compactionMeta.scheduled)
+    return {
+      finishedMain: finished === undefined ? 0 : readMain(finished),
+      scheduledMain: scheduled === undefined ? 0 : readMain(scheduled),
+    }
   }
 
   /**
@@ -390,11 +440,37 @@ export class Backend implements RowStore {
     })
   }
 
-  /** Writes what is left, durably, and closes the engine. No call may follow. */
+  /**
+   * Writes what is left, durably, keeps the index for the next start where that pays, and closes the engine. No call
+   * may follow, and the store must not change any more.
+   */
   close(done: Completion): void {
     this.flush(true, (failure) => {
-      this.#engine.close((broken) => done(failure ?? broken))
+      const end = (): void => this.#engine.close((broken) => done(failure ?? broken))
+      if (failure !== undefined) end()
+      // An index that could not be written is made anew at the next start.
+      else this.#keepIndex(end)
     })
+  }
+
+  #keepIndex(done: Completion): void {
+    const marks = this.#compactionMarks()
+    const isCurrent =
+      this.#kept?.finishedMain === marks.finishedMain &&
+      this.#kept.scheduledMain === marks.scheduledMain
+    const unkeptRows = isCurrent ? this.#unkeptRows : this.#rowCount
+    if (this.#target === undefined || unkeptRows < this.#options.unkeptRowsMax) {
+      done(undefined)
+      return
+    }
+    const parts = this.#target.indexParts()
+    const kept = {
+      ...marks,
+      lastMain: this.#lastMain,
+      rowCount: this.#rowCount,
+      inUseBytes: this.#inUseBytes,
+    }
+    writeKeptIndex(this.#engine, { kept, parts, isStill: () => !this.isDirty }, done)
   }
 
   #recentRow(main: number, sub: number): Uint8Array | undefined {

@@ -43,6 +43,11 @@ export function bucketRange(bucket: Bucket): {
   return { start: new Uint8Array([byte]), end: new Uint8Array([byte + 1]) }
 }
 
+/**
+ * Below all buckets, so that no walk over them meets it: the store's index in compact form (src/backend/kept-index.ts).
+ */
+export const KEPT_INDEX_BYTE = 0x0f
+
 /** All engine keys of all buckets. */
 export const WHOLE_RANGE = {
   start: new Uint8Array([FIRST_BYTE]),

@@ -95,7 +95,7 @@ export async function restoreState(options: RestoreOptions): Promise<ReplicatedS
   lessor.restore(leases.map(({ value }) => parseLeaseRow(value)))
   const store = new MvccStore({ rows: backend, attachments: lessor })
   await new Promise<void>((resolve) => {
-    backend.restoreRows((row) => store.restoreRow(row), resolve)
+    backend.restoreRows(store, resolve)
   })
   store.finishRestore()
   const alarms = new Alarms({

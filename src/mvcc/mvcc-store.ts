@@ -3,6 +3,7 @@ import { invariant } from '../base/invariant.js'
 import { Compaction, compactionMeta } from './compaction.js'
 import { type EventsOutcome, readEvents } from './events-since.js'
 import { hashRows, type KeyValueHash } from './hash-kv.js'
+import { IndexPartWriter, readIndexPart } from './index-parts.js'
 import { NO_SLOT } from './key-index.js'
 import type { LeaseAttachments } from './lease-attachments.js'
 import { RangeCursor } from './range-cursor.js'
@@ -14,7 +15,7 @@ import {
   readRange,
 } from './range-query.js'
 import { readMain } from './row-key.js'
-import type { Row, RowStore } from './rows.js'
+import type { IndexParts, RestoreTarget, Row, RowStore } from './rows.js'
 import type { StoreEvent } from './store-event.js'
 import { NEVER_COMPACTED, StoreState } from './store-state.js'
 import { readStoredHead, readStoredKey } from './stored-key-value.js'
@@ -45,7 +46,7 @@ export interface HashKvResult extends KeyValueHash {
  * The multi-version store: all revisions of all keys since the last compaction. The index of keys is in memory,
  * values are rows behind `RowStore`. Synchronous, except where a result comes through a callback.
  */
-export class MvccStore {
+export class MvccStore implements RestoreTarget {
   readonly #state: StoreState
   readonly #compaction: Compaction
   #transaction: WriteTransaction | undefined
@@ -102,6 +103,21 @@ export class MvccStore {
     state.index.restore(key, { main, sub, createRevision, version: Math.max(1, version) })
     if (lease !== NO_LEASE) this.#restoredLeases.set(key, lease)
     else if (this.#restoredLeases.size > 0) this.#restoredLeases.delete(key)
+  }
+
+  /** Takes over a part of the index that `indexParts` of an earlier run wrote; see RestoreTarget. */
+  restoreIndexPart(part: Uint8Array): boolean {
+    return readIndexPart(this.#state, part, this.#restoredLeases)
+  }
+
+  forgetIndexParts(): void {
+    this.#state.forgetIndex()
+    this.#restoredLeases.clear()
+  }
+
+  /** The index in compact form, keys in order with their revisions and leases: about 20 bytes a key beside its name. */
+  indexParts(): IndexParts {
+    return new IndexPartWriter(this.#state)
   }
 
   /**

@@ -1,28 +1,10 @@
 import { invariant } from '../base/invariant.js'
+import type { Inner, KeysInOrder, Leaf, Node } from './keys-in-order.js'
 
 /** Most keys in a leaf and most children of an inner node. */
 const WIDTH_MAX = 64
 /** Neighbours that fit into this many after a removal become one. */
 const MERGED_MAX = 40
-/** Width of nodes that are built at once: some room is left for what comes later. */
-const BUILT_WIDTH = 56
-
-interface Leaf {
-  readonly kind: 'leaf'
-  keys: string[]
-  slots: number[]
-  /** How many of its keys are live. */
-  live: number
-  next: Leaf | undefined
-}
-interface Inner {
-  readonly kind: 'inner'
-  /** `lows[i]`: no key of `children[i]` is below it, for i > 0; `lows[0]` is not looked at. */
-  lows: string[]
-  children: Node[]
-  live: number
-}
-type Node = Leaf | Inner
 
 /**
  * Keys in order, each with a number (its slot in the index) and a mark: live or deleted. A B+ tree that counts
@@ -55,25 +37,9 @@ export class OrderedKeys {
     }
   }
 
-  /** Replaces everything by keys that are in order, without duplicates, and their slots. */
-  build(keys: readonly string[], slots: readonly number[]): void {
-    let level: { readonly low: string; readonly node: Node }[] = []
-    let previous: Leaf | undefined
-    for (let at = 0; at < keys.length || at === 0; at += BUILT_WIDTH) {
-      const leaf: Leaf = {
-        kind: 'leaf',
-        keys: keys.slice(at, at + BUILT_WIDTH),
-        slots: slots.slice(at, at + BUILT_WIDTH),
-        live: 0,
-        next: undefined,
-      }
-      for (const slot of leaf.slots) if (this.#isLive(slot)) leaf.live++
-      if (previous !== undefined) previous.next = leaf
-      previous = leaf
-      level.push({ low: leaf.keys[0] ?? '', node: leaf })
-    }
-    while (level.length > 1) level = buildParents(level)
-    this.#root = (level[0] as { readonly node: Node }).node
+  /** Replaces everything by the keys that were gathered; nothing may be added to those afterwards. */
+  build(keys: KeysInOrder): void {
+    this.#root = keys.tree()
   }
 
   /** A present key became live (+1) or stopped being so (-1). */
@@ -227,23 +193,6 @@ function insertAt<T>(list: T[], at: number, item: T): void {
   list.push(item)
   for (let to = list.length - 1; to > at; to--) list[to] = list[to - 1] as T
   list[at] = item
-}
-
-function buildParents(
-  children: readonly { readonly low: string; readonly node: Node }[],
-): { readonly low: string; readonly node: Node }[] {
-  const parents: { readonly low: string; readonly node: Node }[] = []
-  for (let at = 0; at < children.length; at += BUILT_WIDTH) {
-    const part = children.slice(at, at + BUILT_WIDTH)
-    const node: Inner = {
-      kind: 'inner',
-      lows: part.map((child) => child.low),
-      children: part.map((child) => child.node),
-      live: part.reduce((sum, child) => sum + child.node.live, 0),
-    }
-    parents.push({ low: node.lows[0] as string, node })
-  }
-  return parents
 }
 
 function splitInner(

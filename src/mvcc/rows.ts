@@ -33,3 +33,24 @@ export interface RowStore {
   getMeta(key: string): Uint8Array | undefined
   putMeta(key: string, value: Uint8Array): void
 }
+
+/**
+ * Who makes an index of the rows at the start. The index can be kept in compact form beside them, so that the next
+ * start needs to read only what came later: either parts, then the rows behind them, or all rows.
+ */
+export interface RestoreTarget {
+  /** Takes over one row; rows come in revision order. */
+  restoreRow(row: Row): void
+  /** Takes over a part of a kept index; false when it cannot be one. Parts come in order, before any row. */
+  restoreIndexPart(part: Uint8Array): boolean
+  /** Forgets the parts so far: all rows follow instead. */
+  forgetIndexParts(): void
+  /** Writes the index as it is; nothing may change until it was read to its end. */
+  indexParts(): IndexParts
+}
+
+/** The parts of an index, made one by one. */
+export interface IndexParts {
+  /** The next part, of some hundred kilobytes; undefined at the end. */
+  next(): Uint8Array | undefined
+}

@@ -1,8 +1,9 @@
 import { type Revision, revision } from '../base/ids.js'
 import { bytesFromLatin1 } from '../base/latin1.js'
+import { copyToSlab } from '../base/slab.js'
 import { type Event, Event as EventCodec, KeyValue } from '../wire/mvccpb.js'
 import type { Row } from './rows.js'
-import { asKeyValue, copyToSlab, readStoredHead, readStoredKey } from './stored-key-value.js'
+import { asKeyValue, readStoredHead, readStoredKey } from './stored-key-value.js'
 
 /** One change of one key. All events of one revision belong together, in the order of `sub`. */
 export interface StoreEvent {

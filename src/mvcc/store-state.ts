@@ -12,7 +12,7 @@ export interface Pin {
 
 /** What the parts of the store share. Only src/mvcc touches it. */
 export class StoreState {
-  readonly index = new KeyIndex()
+  #index = new KeyIndex()
   readonly rows: RowStore
   readonly attachments: LeaseAttachments
   /** Main revision of the newest change; 1 when there was none. */
@@ -26,6 +26,16 @@ export class StoreState {
   constructor(options: Readonly<{ rows: RowStore; attachments: LeaseAttachments }>) {
     this.rows = options.rows
     this.attachments = options.attachments
+  }
+
+  get index(): KeyIndex {
+    return this.#index
+  }
+
+  /** Begins anew with an index without keys. For the restore, before anybody reads. */
+  forgetIndex(): void {
+    this.#index = new KeyIndex()
+    this.currentRevision = 1
   }
 
   pin(above: number): Pin {

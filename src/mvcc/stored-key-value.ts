@@ -1,38 +1,18 @@
 import { type LeaseId, leaseId, type Revision, revision } from '../base/ids.js'
 import { latin1FromBytes } from '../base/latin1.js'
+import { copyToSlab } from '../base/slab.js'
 import { type Encodable, preEncoded } from '../wire/codec.js'
 import { KeyValue } from '../wire/mvccpb.js'
 import { Reader } from '../wire/reader.js'
 import { Writer } from '../wire/writer.js'
 
-/** Encoded key-values share slabs of this size: one allocation outside the heap for hundreds of rows. */
-const SLAB_BYTES = 64 * 1024
-/** Larger ones get memory of their own, so that a slab is never wasted on one. */
-const SLAB_ITEM_BYTES_MAX = 8 * 1024
-
-let slab = new Uint8Array(SLAB_BYTES)
-let slabUsed = 0
 const writer = new Writer(4096)
-
-/** A copy of the bytes in a shared slab. */
-export function copyToSlab(bytes: Uint8Array): Uint8Array {
-  const length = bytes.length
-  if (length > SLAB_ITEM_BYTES_MAX) return bytes.slice()
-  if (slabUsed + length > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES)
-    slabUsed = 0
-  }
-  const start = slabUsed
-  slabUsed += length
-  slab.set(bytes, start)
-  return slab.subarray(start, slabUsed)
-}
 
 /** Encodes one revision of a key once: row, event and response all carry these bytes. */
 export function encodeKeyValue(keyValue: Encodable<typeof KeyValue>): Uint8Array {
   writer.reset()
   KeyValue.write(keyValue, writer)
-  return copyToSlab(writer.view())
+  return copyToSlab(writer.buffer, 0, writer.position)
 }
 
 /** What a row of bucket `key` says beside its revision, without its value. */

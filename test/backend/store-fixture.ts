@@ -77,7 +77,7 @@ async function fixtureOf(
   })
   const attachments = new PlainAttachments()
   const store = new MvccStore({ rows: backend, attachments, ...storeOptions })
-  await new Promise<void>((resolve) => backend.restoreRows((row) => store.restoreRow(row), resolve))
+  await new Promise<void>((resolve) => backend.restoreRows(store, resolve))
   store.finishRestore()
   return { backend, store, attachments }
 }

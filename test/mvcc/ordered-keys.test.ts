@@ -1,6 +1,7 @@
 // Goal: the tree of keys stays in order and counts right. Method: random inserts, removals and marks beside a sorted list.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { KeysInOrder } from '../../src/mvcc/keys-in-order.js'
 import { OrderedKeys } from '../../src/mvcc/ordered-keys.js'
 
 const name = (at: number): string => `k${String(at).padStart(5, '0')}`
@@ -14,8 +15,11 @@ test.each(['ascending', 'descending', 'mixed', 'built'])('keeps %s keys in order
       if (order === 'descending') numbers.reverse()
       if (order === 'mixed') numbers.sort((a, b) => ((a * 7919) % 1009) - ((b * 7919) % 1009))
       for (const at of numbers) if ((at + salt) % 3 !== 0) live.add(at)
-      if (order === 'built') tree.build(numbers.map(name), numbers)
-      else for (const at of numbers) tree.insert(name(at), at)
+      if (order === 'built') {
+        const keys = new KeysInOrder()
+        for (const at of numbers) keys.append(name(at), at, live.has(at))
+        tree.build(keys)
+      } else for (const at of numbers) tree.insert(name(at), at)
       for (const at of numbers) {
         if ((at * 31 + salt) % 5 > 2) continue
         if (live.delete(at)) tree.addLive(name(at), -1)
