@@ -118,7 +118,26 @@ const OPERATIONS: ReadonlyMap<
  */
 export function openEntry(data: Uint8Array): EntryRequest {
   if (data.length === 0) return { kind: 'noop' }
+  if (isPlainV2(data)) return openV2(V2Request.decode(data))
   return openV3(data) ?? openV2(V2Request.decode(data))
+}
+
+const ID_TAG = 8
+/** The methods of a v2 Request, by length. None of them is a V2Request message: their bytes are illegal tags. */
+const V2_METHODS = new Set(['PUT', 'GET', 'POST', 'QGET', 'SYNC', 'DELETE'])
+const V2_METHOD_LENGTH_MAX = 6
+
+/**
+ * Whether an entry is a v2 Request that begins as etcd and we write it: id, then method. Decoding it as
+ * InternalRaftRequest would fail, at the cost of an error with its stack for each entry.
+ */
+export function isPlainV2(data: Uint8Array): boolean {
+  if (data[0] !== ID_TAG) return false
+  let at = 1
+  while (((data[at] ?? 0) & 0x80) !== 0) at++
+  const length = data[at + 2] ?? 0
+  if (data[at + 1] !== V2_TAG || length > V2_METHOD_LENGTH_MAX) return false
+  return V2_METHODS.has(String.fromCharCode(...data.subarray(at + 3, at + 3 + length)))
 }
 
 function openV2(request: V2Request): EntryRequest {
