@@ -90,7 +90,13 @@ export function kvMethods(context: ServiceContext): RpcMethod[] {
         if (refusal !== undefined) call.fail(failureOf(refusal))
         else if (hasRoom(context, call, putCost(request))) {
           member.counts.puts++
-          member.propose('put', bytes, answerProposal(context, call))
+          member.propose('put', bytes, (outcome) => {
+            if (outcome.kind === 'failed') call.fail(failureOf(outcome.code))
+            else {
+              const { prevKv } = outcome.response as rpc.PutResponse
+              call.reply({ header: member.header(outcome.revision), prevKv })
+            }
+          })
         }
       },
     ),

@@ -1,4 +1,4 @@
-import { copyToSlab } from '../mvcc/stored-key-value.js'
+import { copyToSlab } from '../base/slab.js'
 
 /** Revisions with a larger sub are not cached: main and sub share one number as the map's key. */
 const SUBS = 1024

@@ -17,6 +17,8 @@ import { SERVER_VERSION } from '../base/version.js'
 import { resolveByDns } from '../config/resolve-host.js'
 import type { ServerConfig } from '../config/server-config.js'
 import { isSecure, type ServerUrl, urlTexts } from '../config/server-url.js'
+import { HealthService } from '../grpc/health.js'
+import { reflectionMethods } from '../grpc/reflection.js'
 import { GrpcServer } from '../grpc/server.js'
 import type { Member } from '../member/member.js'
 import { formatVersion } from '../membership/cluster-version.js'
@@ -71,6 +73,7 @@ export class EtcdServer {
   readonly #log: ProcessLog
   readonly #onEnd: ServerOptions['onEnd']
   readonly #metrics = new Metrics()
+  readonly #health = new HealthService()
   readonly #listeners: Listener[] = []
   readonly #timers: Timer[] = []
   readonly #grpcServers: GrpcServer[] = []
@@ -112,6 +115,7 @@ export class EtcdServer {
   async stop(): Promise<void> {
     if (this.#isEnding) return
     this.#isEnding = true
+    this.#health.setStatus('', 'NOT_SERVING')
     this.#autoCompactor?.stop()
     const member = this.#member
     if (member !== undefined) {
@@ -164,6 +168,7 @@ export class EtcdServer {
     this.#run(member, start)
     await this.#publish(member)
     await this.#serveClients(member, identities)
+    this.#health.setStatus('', 'SERVING')
     this.#log.info('ready to serve client requests')
   }
 
@@ -450,14 +455,16 @@ export class EtcdServer {
       requestBytesMax: this.#config.requestBytesMax,
       txnOpsMax: this.#config.transactionOperationsMax,
     }
-    return [
+    const methods = [
       ...kvMethods(context),
       rangeStreamMethod(context),
       ...watchMethods(context, this.#leaderGuardOf(member)),
       ...leaseMethods(context),
       ...clusterMethods(context),
       ...maintenanceMethods(context),
+      ...this.#health.methods,
     ]
+    return [...methods, ...reflectionMethods({ methods })]
   }
 
   #opsSource(member: Member): OpsSource {

@@ -7,6 +7,7 @@ import {
   leaseId,
   type MemberId,
   NO_MEMBER,
+  type RequestId,
   type Revision,
   revision,
   type Term,
@@ -447,7 +448,7 @@ export class Member implements PeerEvents {
       done({ kind: 'failed', code: 'REQUEST_TOO_LARGE' })
       return
     }
-    this.#enqueue({ id, data }, done)
+    this.#enqueue(id, data, done)
   }
 
   /** Proposes a request of the v2 API; its id is set here. */
@@ -458,7 +459,7 @@ export class Member implements PeerEvents {
       return
     }
     const id = this.#ids.next()
-    this.#enqueue({ id, data: V2Request.encode({ ...request, ID: id }) }, done)
+    this.#enqueue(id, V2Request.encode({ ...request, ID: id }), done)
   }
 
   #refusal(): ErrorCode | undefined {
@@ -469,9 +470,10 @@ export class Member implements PeerEvents {
     return undefined
   }
 
-  #enqueue(item: Pick<Proposal, 'id' | 'data'>, done: (outcome: ProposalOutcome) => void): void {
+  #enqueue(id: RequestId, data: Uint8Array, done: (outcome: ProposalOutcome) => void): void {
     const startedMs = this.#clock.monotonicMs()
-    const proposal = { ...item, startedMs, deadlineMs: startedMs + this.#requestTimeoutMs, done }
+    const deadlineMs = startedMs + this.#requestTimeoutMs
+    const proposal: Proposal = { id, data, startedMs, deadlineMs, done }
     this.#proposals.add(proposal)
     this.#unsubmitted.push(proposal)
     this.#loop.poke()

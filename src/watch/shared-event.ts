@@ -1,5 +1,5 @@
+import { copyToSlab } from '../base/slab.js'
 import type { StoreEvent } from '../mvcc/store-event.js'
-import { copyToSlab } from '../mvcc/stored-key-value.js'
 import { Writer } from '../wire/writer.js'
 
 /** Tags of WatchResponse.events (11) and of Event's type (1), kv (2) and prev_kv (3). */

@@ -1,4 +1,5 @@
 import { invariant } from '../base/invariant.js'
+import { copyToSlab } from '../base/slab.js'
 
 const words = new Uint32Array(2)
 const wide = new BigUint64Array(words.buffer)
@@ -40,7 +41,7 @@ export class Writer {
 
   /** A copy of the bytes so far; the writer is empty afterwards. */
   take(): Uint8Array {
-    const taken = this.buffer.slice(0, this.position)
+    const taken = copyToSlab(this.buffer, 0, this.position)
     this.reset()
     return taken
   }
