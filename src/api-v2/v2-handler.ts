@@ -1,6 +1,7 @@
 /** All of /v2 on Node's own request and response: what fastify's routes call, and what may stand before it. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { quoteGo } from '../base/go-json.js'
+import type { HttpAccess } from '../base/http-access.js'
 import {
   answer,
   answerMessage,
@@ -74,6 +75,20 @@ export class V2Handler {
     if (!isBelow(clean, '/v2')) return false
     this.#dispatch(request, response, target, before)
     return true
+  }
+
+  /**
+   * The same in front of a server whose router would refuse what Go takes, such as escapes that are not UTF-8.
+   * What the access rules have an answer of their own for is left to the router: false.
+   */
+  maybeHandleFirst(
+    request: IncomingMessage,
+    response: ServerResponse,
+    access: HttpAccess,
+  ): boolean {
+    const { host, origin } = request.headers
+    const before = request.method === 'OPTIONS' ? undefined : access(host, origin)
+    return before !== undefined && this.maybeHandle(request, response, before)
   }
 
   #dispatch(
@@ -162,17 +177,6 @@ function refuseAuth(response: ServerResponse, headers: HeaderList, path: string)
   const text = `${path} is not available in this version: the v2 API has no users and roles here`
   const body = `{"message":${quoteGo(text)}}`
   answer(response, 501, [...headers, 'Content-Type', JSON_TYPE], body)
-}
-
-/**
- * Refuses a request whose path has a malformed escape, as Go's server does before any handler sees it. For the
- * front of an HTTP server whose router has another answer. Returns whether it did.
- */
-export function maybeRefuseTarget(request: IncomingMessage, response: ServerResponse): boolean {
-  const url = request.url ?? '/'
-  if (!url.includes('%') || parseTarget(url) !== undefined) return false
-  answerBadRequest(response)
-  return true
 }
 
 /** What Go's server says to a request that it cannot parse; it closes the connection. */
