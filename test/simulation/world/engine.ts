@@ -95,6 +95,12 @@ export class SimulatedEngines implements KeyValueEngines {
     this.openHandles = 0
   }
 
+  /** The machine is replaced by an empty one. */
+  wipe(): void {
+    this.crash()
+    this.#stored.clear()
+  }
+
   /** The machine loses power: of the unsynced batches of each engine the last `lose(count)` are gone. */
   powerLoss(lose: (unsyncedCount: number) => number): void {
     this.crash()

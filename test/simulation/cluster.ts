@@ -1,0 +1,244 @@
+import type { MemberId } from '../../src/base/ids.js'
+import type { Member } from '../../src/member/member.js'
+import { Membership } from '../../src/membership/membership.js'
+import { type NodeAdapter, type NodeContext, SimulatedNode } from './node.js'
+import type { SimulationOptions } from './options.js'
+import { SimulatedNetwork } from './world/network.js'
+import type { Prng } from './world/prng.js'
+import type { World } from './world/world.js'
+
+/** How long after an end a process is started again, microseconds. */
+const RESTART_MEAN_US = 1_000_000
+/** Between two looks at a change of membership under way, microseconds. */
+const SUPERVISE_US = 300_000
+
+/** A member that is being replaced by an empty one, step by step, each known to be committed before the next. */
+interface Replacement {
+  readonly node: SimulatedNode
+  /** The id that has to go first; undefined when the node is new. */
+  readonly oldId: MemberId | undefined
+  readonly isLearner: boolean
+  stage: 'removing' | 'adding' | 'promoting'
+}
+
+/** The machines and what is between them. */
+export class Cluster {
+  readonly world: World
+  readonly options: SimulationOptions
+  readonly network: SimulatedNetwork
+  readonly nodes: SimulatedNode[] = []
+  readonly #context: NodeContext
+  readonly #prng: Prng
+  #replacement: Replacement | undefined
+  /** While false, what ended stays down. */
+  restarts = true
+
+  constructor(
+    world: World,
+    options: SimulationOptions,
+    adapters: readonly NodeAdapter[],
+    afterEvent: (node: SimulatedNode) => void,
+  ) {
+    this.world = world
+    this.options = options
+    this.#prng = world.prng.fork('cluster')
+    this.network = new SimulatedNetwork(
+      world.queue,
+      world.prng.fork('network'),
+      world.trace,
+      options.network,
+    )
+    this.#context = {
+      world,
+      network: this.network,
+      options,
+      adapters,
+      afterEvent,
+      onEnded: (node, reason, message) => this.#onEnded(node, reason, message),
+    }
+    for (let place = 0; place < options.memberCount; place++) this.#addNode()
+  }
+
+  start(): void {
+    const urlsByName = new Map(this.nodes.map(({ name, peerUrls }) => [name, peerUrls]))
+    const initial = Membership.fromInitialCluster({ urlsByName, token: 'simulated' })
+    if (initial.kind === 'refused') throw new Error(initial.reason)
+    for (const node of this.nodes) {
+      const own = initial.membership.memberByName(node.name)
+      if (own === undefined) throw new Error('a member of the initial cluster is known')
+      node.memberId = own.id
+      this.world.queue.after(this.#prng.below(500_000), () =>
+        node.boot({ kind: 'begin', membership: initial.membership, id: own.id }),
+      )
+    }
+    this.#supervise()
+  }
+
+  /** Whether promises may be under way: only then microtasks are waited for. */
+  get isAsync(): boolean {
+    if (this.network.streamCount > 0) return true
+    for (const node of this.nodes) if (node.isBooting || node.isReplacingState) return true
+    return false
+  }
+
+  get leader(): SimulatedNode | undefined {
+    return this.nodes.find((node) => node.isUp && node.member?.isLeader === true)
+  }
+
+  /** The member that has applied most: what it says of membership is committed. */
+  get foremost(): Member | undefined {
+    let best: Member | undefined
+    for (const { isUp, member } of this.nodes) {
+      if (!isUp || member === undefined || !member.isServing) continue
+      if (best === undefined || member.appliedIndex > best.appliedIndex) best = member
+    }
+    return best
+  }
+
+  /** Nodes that the cluster counts on now. */
+  get currentNodes(): SimulatedNode[] {
+    const known = new Set(this.foremost?.membership.members().map(({ id }) => id) ?? [])
+    return this.nodes.filter(({ memberId }) => memberId !== undefined && known.has(memberId))
+  }
+
+  get isReplacing(): boolean {
+    return this.#replacement !== undefined
+  }
+
+  crash(node: SimulatedNode, kind: 'crash' | 'power-loss'): void {
+    if (node.isDown) return
+    node.kill(kind)
+    this.restartLater(node)
+  }
+
+  restartLater(node: SimulatedNode): void {
+    const delayUs = this.#prng.perMille(300)
+      ? this.#prng.below(20_000)
+      : this.#prng.skewed(RESTART_MEAN_US)
+    this.world.queue.after(delayUs, () => this.restart(node))
+  }
+
+  /** Starts a machine again that was a member and may be one still. */
+  restart(node: SimulatedNode): void {
+    const isReplaced = this.#replacement?.node === node && this.#replacement.stage !== 'promoting'
+    if (!node.isDown || !this.restarts || isReplaced || node.memberId === undefined) return
+    const directory = node.disk.stat('/data/member/wal')
+    if (directory === undefined) {
+      this.#beginAgain(node)
+      return
+    }
+    node.boot({ kind: 'restart' })
+  }
+
+  /** Replaces a member by an empty one, if nothing of the kind is under way. */
+  replace(node: SimulatedNode): boolean {
+    const voters = this.foremost?.membership.votingMembers() ?? []
+    const isVoter = voters.some(({ id }) => id === node.memberId)
+    if (this.#replacement !== undefined || voters.length < 3 || !isVoter) return false
+    this.#replacement = {
+      node,
+      oldId: node.memberId,
+      isLearner: this.#prng.perMille(700),
+      stage: 'removing',
+    }
+    node.mayBeRemoved = true
+    return true
+  }
+
+  /** Adds one machine more, as a learner first. */
+  grow(): boolean {
+    if (this.#replacement !== undefined || this.nodes.length > this.options.memberCount + 1) {
+      return false
+    }
+    const node = this.#addNode()
+    this.#replacement = { node, oldId: undefined, isLearner: true, stage: 'adding' }
+    return true
+  }
+
+  #addNode(): SimulatedNode {
+    const node = new SimulatedNode(this.nodes.length, this.#context)
+    this.nodes.push(node)
+    this.network.add(node)
+    return node
+  }
+
+  /** Its log was never made durable: nobody heard of it, so it may begin as the first time. */
+  #beginAgain(node: SimulatedNode): void {
+    const members = this.foremost?.membership
+    const id = node.memberId
+    if (id === undefined) return
+    if (node.beginning !== undefined) node.boot(node.beginning)
+    else if (members !== undefined)
+      node.boot({ kind: 'join', id, clusterId: members.clusterId, remotes: members.members() })
+    else this.restartLater(node)
+  }
+
+  #onEnded(node: SimulatedNode, reason: 'failed' | 'removed', message: string): void {
+    this.world.trace.event(node.place, `ended-${reason}`)
+    if (reason === 'removed') {
+      if (!node.mayBeRemoved) this.world.fail('removed', `member ${node.place}: ${message}`)
+      return
+    }
+    if (!node.mayFail) {
+      this.world.fail('no-crash', `member ${node.place} ended: ${message}`)
+      return
+    }
+    this.world.mark('stopped-by-disk')
+    this.world.queue.after(10_000, () => this.restartLater(node))
+  }
+
+  #supervise(): void {
+    this.world.queue.after(SUPERVISE_US, () => {
+      const replacement = this.#replacement
+      const view = this.foremost
+      if (replacement !== undefined && view !== undefined) this.#advance(replacement, view)
+      this.#supervise()
+    })
+  }
+
+  #advance(replacement: Replacement, view: Member): void {
+    const { node, oldId, isLearner } = replacement
+    const leader = this.leader
+    const asked = leader?.member
+    const isActing = this.#prng.perMille(300)
+    const here = view.membership.members().find(({ peerUrls }) => peerUrls[0] === node.peerUrls[0])
+    switch (replacement.stage) {
+      case 'removing':
+        if (oldId !== undefined && view.membership.member(oldId) !== undefined) {
+          if (asked === undefined || !isActing) return
+          leader?.run(leader.incarnation, () => asked.removeMember(oldId, () => undefined))
+          return
+        }
+        node.wipe()
+        node.beginning = undefined
+        replacement.stage = 'adding'
+        return
+      case 'adding':
+        if (here === undefined) {
+          if (asked === undefined || !isActing) return
+          const member = asked.newMember(node.peerUrls, isLearner)
+          leader?.run(leader.incarnation, () => asked.addMember(member, () => undefined))
+          return
+        }
+        this.world.mark('member-added')
+        node.mayBeRemoved = false
+        node.memberId = here.id
+        node.beginning = {
+          kind: 'join',
+          id: here.id,
+          clusterId: view.clusterId,
+          remotes: view.membership.members().filter(({ id }) => id !== here.id),
+        }
+        node.boot(node.beginning)
+        replacement.stage = 'promoting'
+        return
+      case 'promoting':
+        if (here === undefined || !here.isLearner) {
+          this.#replacement = undefined
+          return
+        }
+        if (asked === undefined || !isActing) return
+        leader?.run(leader.incarnation, () => asked.promoteMember(here.id, () => undefined))
+    }
+  }
+}

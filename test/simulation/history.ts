@@ -1,0 +1,53 @@
+import type { ErrorCode } from '../../src/base/errors.js'
+import type { RangeRequest } from '../../src/wire/rpc.js'
+
+/** What a client asks. Writes carry the bytes that go into the log, so that they are found there again. */
+export type ClientRequest =
+  | {
+      readonly kind: 'write'
+      readonly operation:
+        | 'put'
+        | 'deleteRange'
+        | 'txn'
+        | 'compaction'
+        | 'leaseGrant'
+        | 'leaseRevoke'
+      readonly encoded: Uint8Array
+    }
+  | { readonly kind: 'read'; readonly request: RangeRequest }
+  | { readonly kind: 'renew'; readonly lease: bigint }
+
+export type ClientOutcome =
+  /** `response` in the canonical words of `describe-response.ts`. */
+  | { readonly kind: 'answered'; readonly revision: number; readonly response: string }
+  | { readonly kind: 'failed'; readonly code: ErrorCode }
+  /** No answer: it may have happened, may happen later, or never. */
+  | { readonly kind: 'unknown' }
+
+export interface Operation {
+  readonly client: number
+  readonly place: number
+  readonly request: ClientRequest
+  readonly calledUs: number
+  /** Infinity while, or if for ever, nothing came. */
+  returnedUs: number
+  outcome: ClientOutcome
+}
+
+/** Everything that clients did, in the order of their calls. */
+export class History {
+  readonly operations: Operation[] = []
+
+  begin(client: number, place: number, request: ClientRequest, nowUs: number): Operation {
+    const operation: Operation = {
+      client,
+      place,
+      request,
+      calledUs: nowUs,
+      returnedUs: Number.POSITIVE_INFINITY,
+      outcome: { kind: 'unknown' },
+    }
+    this.operations.push(operation)
+    return operation
+  }
+}

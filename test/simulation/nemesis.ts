@@ -1,0 +1,211 @@
+import type { Cluster } from './cluster.js'
+import type { SimulatedNode } from './node.js'
+import { FAULTS, type FaultKind } from './options.js'
+import type { Prng } from './world/prng.js'
+
+/** Brings the faults of the run's options over the cluster, at random times. */
+export class Nemesis {
+  readonly #cluster: Cluster
+  readonly #prng: Prng
+  #isStopped = false
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.#prng = cluster.world.prng.fork('nemesis')
+  }
+
+  start(): void {
+    const { faults } = this.#cluster.options
+    if (FAULTS.every((kind) => faults[kind] === 0)) return
+    this.#later()
+  }
+
+  /** No more faults, and what was broken on purpose is whole again. */
+  stop(): void {
+    this.#isStopped = true
+    const { network, nodes, options } = this.#cluster
+    network.healAll()
+    network.options = {
+      ...options.network,
+      lossPerMille: 0,
+      duplicatePerMille: 0,
+      tornSnapshotPerMille: 0,
+    }
+    for (const node of nodes) {
+      node.resume()
+      node.disk.isFull = false
+      node.disk.failsNextWrite = false
+      if (node.isDown) this.#cluster.restartLater(node)
+    }
+  }
+
+  #later(): void {
+    const { world, options } = this.#cluster
+    world.queue.after(this.#prng.skewed(options.faultMeanMs * 1000), () => {
+      if (this.#isStopped) return
+      const kind = this.#draw()
+      if (this.#strike(kind)) {
+        world.mark(kind)
+        world.trace.event(98, kind)
+      }
+      this.#later()
+    })
+  }
+
+  #draw(): FaultKind {
+    const { faults } = this.#cluster.options
+    let at = this.#prng.below(FAULTS.reduce((sum, kind) => sum + faults[kind], 0))
+    for (const kind of FAULTS) {
+      at -= faults[kind]
+      if (at < 0) return kind
+    }
+    return 'crash'
+  }
+
+  #strike(kind: FaultKind): boolean {
+    const cluster = this.#cluster
+    const node = this.#prng.pick(cluster.nodes)
+    const { member } = node
+    switch (kind) {
+      case 'crash':
+      case 'power-loss':
+        if (!node.isUp && !node.isBooting) return false
+        cluster.crash(node, kind)
+        return true
+      case 'power-loss-all':
+        for (const each of cluster.nodes) cluster.crash(each, 'power-loss')
+        return true
+      case 'stop':
+        return this.#stop(node)
+      case 'pause':
+        return this.#pause(node)
+      case 'partition':
+        this.#partition(false)
+        return true
+      case 'one-way-partition':
+        this.#partition(true)
+        return true
+      case 'isolate-leader': {
+        const { leader } = cluster
+        if (leader === undefined) return false
+        for (const other of cluster.nodes) {
+          if (other !== leader) this.#cut(leader, other, false)
+        }
+        this.#healLater()
+        return true
+      }
+      case 'replace-member':
+        return cluster.replace(node)
+      case 'add-learner':
+        return cluster.grow()
+      case 'move-leader':
+        return this.#moveLeader()
+      case 'defragment':
+        if (member === undefined || !member.isServing || member.isDefragmenting) return false
+        node.run(node.incarnation, () => member.defragment(() => undefined))
+        return true
+      case 'snapshot-now':
+        if (member === undefined || !member.isServing) return false
+        node.run(node.incarnation, () => member.snapshotNow())
+        return true
+      case 'failed-sync':
+        if (!node.isUp) return false
+        node.mayFail = true
+        node.disk.failsNextWrite = true
+        return true
+      case 'disk-full':
+        node.mayFail = true
+        node.disk.isFull = true
+        cluster.world.queue.after(this.#prng.below(3_000_000), () => {
+          node.disk.isFull = false
+        })
+        return true
+      case 'clock-step':
+        node.clock.step(this.#prng.between(-10_000, 10_000))
+        return true
+      case 'check-hashes':
+        return compareHashes(cluster)
+    }
+  }
+
+  /** Somebody stops the process in order. */
+  #stop(node: SimulatedNode): boolean {
+    const { member, incarnation } = node
+    if (member === undefined || !node.isUp) return false
+    node.run(incarnation, () =>
+      member.stop(() => {
+        this.#cluster.world.queue.after(1000, () => {
+          if (node.incarnation === incarnation) this.#cluster.crash(node, 'crash')
+        })
+      }),
+    )
+    // Whoever stops a process loses patience at last.
+    this.#cluster.world.queue.after(8_000_000, () => {
+      if (node.incarnation === incarnation) this.#cluster.crash(node, 'crash')
+    })
+    return true
+  }
+
+  #pause(node: SimulatedNode): boolean {
+    if (!node.isUp || node.isPaused) return false
+    const { incarnation } = node
+    node.pause()
+    this.#cluster.world.queue.after(this.#prng.skewed(1_500_000), () => {
+      if (node.incarnation === incarnation) node.resume()
+    })
+    return true
+  }
+
+  #partition(isOneWay: boolean): void {
+    const shuffled = this.#prng.shuffled(this.#cluster.nodes)
+    const size = this.#prng.below(shuffled.length) + 1
+    for (const a of shuffled.slice(0, size)) {
+      for (const b of shuffled.slice(size)) this.#cut(a, b, isOneWay)
+    }
+    this.#healLater()
+  }
+
+  #cut(a: SimulatedNode, b: SimulatedNode, isOneWay: boolean): void {
+    this.#cluster.network.cut(a.place, b.place)
+    if (!isOneWay) this.#cluster.network.cut(b.place, a.place)
+  }
+
+  #healLater(): void {
+    const { world, network } = this.#cluster
+    world.queue.after(this.#prng.skewed(3_000_000), () => network.healAll())
+  }
+
+  #moveLeader(): boolean {
+    const { leader } = this.#cluster
+    const member = leader?.member
+    if (leader === undefined || member === undefined) return false
+    const target = this.#prng.pick(member.membership.members())
+    leader.run(leader.incarnation, () => member.moveLeader(target.id, () => undefined))
+    return true
+  }
+}
+
+/** Asks all members for their hash at one revision: equal compaction, equal hash. */
+export function compareHashes(cluster: Cluster): boolean {
+  const { world } = cluster
+  const askable = cluster.nodes.filter(({ isUp, member }) => isUp && member?.isServing === true)
+  const at = Math.min(...askable.map(({ member }) => member?.currentRevision ?? 0))
+  if (askable.length < 2 || at < 1) return false
+  const found = new Map<number, { readonly hash: number; readonly place: number }>()
+  for (const node of askable) {
+    const { store } = node.member ?? {}
+    node.run(node.incarnation, () => {
+      store?.hashKv(at, ({ hash, compactRevision }) => {
+        const other = found.get(compactRevision)
+        world.mark('hash-compared')
+        if (other !== undefined && other.hash !== hash)
+          world.fail(
+            'equal-hash',
+            `members ${other.place} and ${node.place} differ at revision ${at}, compacted ${compactRevision}`,
+          )
+        found.set(compactRevision, { hash, place: node.place })
+      })
+    })
+  }
+  return true
+}

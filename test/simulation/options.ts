@@ -1,0 +1,144 @@
+import { Prng } from './world/prng.js'
+
+/** Chances are per mille, times are what their names say. Drawn from the seed: each run is another world. */
+export interface SimulationOptions {
+  readonly memberCount: number
+  readonly clientCount: number
+  readonly watcherCount: number
+  readonly keyCount: number
+  /** Faults may happen for so long, virtual seconds. */
+  readonly safetySeconds: number
+  readonly thinkMeanMs: number
+  readonly workload: Readonly<Record<WorkKind, number>>
+  readonly network: NetworkOptions
+  readonly disk: { readonly latencyMeanUs: number; readonly stallPerMille: number }
+  readonly clocks: { readonly driftPpmMax: number; readonly creepUs: number }
+  readonly member: {
+    readonly tickMs: number
+    readonly electionTicks: number
+    readonly preVote: boolean
+    readonly snapshotCount: number
+    readonly catchUpEntries: number
+    readonly backendBatchIntervalMs: number
+    readonly backendBatchChangesMax: number
+    readonly compactionBatchLimit: number
+    readonly compactionSleepMs: number
+    readonly walSegmentBytes: number
+    readonly walFilesMax: number
+    readonly leaseCheckpoints: boolean
+  }
+  /** Between two faults, mean. */
+  readonly faultMeanMs: number
+  /** How often each fault is drawn; 0 = never in this run. */
+  readonly faults: Readonly<Record<FaultKind, number>>
+}
+
+export interface NetworkOptions {
+  readonly delayMeanUs: number
+  readonly lossPerMille: number
+  readonly duplicatePerMille: number
+  /** Whether messages of one link may overtake each other. */
+  readonly reorders: boolean
+  /** Chance that a lost message is reported to the sender. */
+  readonly reportPerMille: number
+  /** Chance that the body of a snapshot breaks off. */
+  readonly tornSnapshotPerMille: number
+}
+
+export const FAULTS = [
+  'crash',
+  'power-loss',
+  'power-loss-all',
+  'stop',
+  'pause',
+  'partition',
+  'one-way-partition',
+  'isolate-leader',
+  'replace-member',
+  'add-learner',
+  'move-leader',
+  'defragment',
+  'snapshot-now',
+  'failed-sync',
+  'disk-full',
+  'clock-step',
+  'check-hashes',
+] as const
+export type FaultKind = (typeof FAULTS)[number]
+
+export const WORK = [
+  'put',
+  'put-lease',
+  'get',
+  'get-serializable',
+  'get-old',
+  'list',
+  'compare-and-set',
+  'multi-txn',
+  'delete',
+  'delete-range',
+  'grant',
+  'renew',
+  'revoke',
+  'compact',
+] as const
+export type WorkKind = (typeof WORK)[number]
+
+function weights<Kind extends string>(
+  prng: Prng,
+  kinds: readonly Kind[],
+  chosenPerMille: number,
+): Record<Kind, number> {
+  const drawn = {} as Record<Kind, number>
+  for (const kind of kinds) drawn[kind] = prng.perMille(chosenPerMille) ? prng.between(1, 10) : 0
+  return drawn
+}
+
+/** Swarm: which faults happen at all, and how often, differs from run to run. */
+export function swarm(seed: number): SimulationOptions {
+  const prng = new Prng(seed).fork('options')
+  const isQuiet = prng.perMille(100)
+  const workload = weights(prng, WORK, 700)
+  const electionTicks = prng.pick([5, 10, 10])
+  return {
+    memberCount: prng.pick([1, 3, 3, 3, 3, 3, 5, 5, 7]),
+    clientCount: prng.between(2, 8),
+    watcherCount: prng.between(0, 6),
+    keyCount: prng.between(1, 12),
+    safetySeconds: prng.between(20, 60),
+    thinkMeanMs: prng.pick([10, 30, 50, 100, 200]),
+    workload: { ...workload, put: Math.max(3, workload.put), get: Math.max(1, workload.get) },
+    network: {
+      delayMeanUs: prng.pick([200, 500, 1000, 5000, 20_000]),
+      lossPerMille: isQuiet ? 0 : prng.pick([0, 0, 1, 10, 50, 200]),
+      duplicatePerMille: isQuiet ? 0 : prng.pick([0, 0, 10, 100, 400]),
+      reorders: prng.perMille(500),
+      reportPerMille: prng.pick([0, 500, 1000]),
+      tornSnapshotPerMille: prng.pick([0, 0, 100, 500]),
+    },
+    disk: {
+      latencyMeanUs: prng.pick([50, 200, 1000, 10_000]),
+      stallPerMille: prng.pick([0, 0, 1, 10]),
+    },
+    clocks: {
+      driftPpmMax: prng.pick([0, 100, 500]),
+      creepUs: prng.pick([0, 0, 1, 100, 2000]),
+    },
+    member: {
+      tickMs: 100,
+      electionTicks,
+      preVote: prng.perMille(700),
+      snapshotCount: prng.pick([3, 10, 50, 200, 10_000]),
+      catchUpEntries: prng.pick([1, 5, 20, 100, 5000]),
+      backendBatchIntervalMs: prng.pick([10, 100, 100, 1000]),
+      backendBatchChangesMax: prng.pick([1, 10, 100, 10_000]),
+      compactionBatchLimit: prng.pick([1, 10, 1000]),
+      compactionSleepMs: prng.pick([1, 10, 100]),
+      walSegmentBytes: prng.pick([4096, 16_384, 131_072]),
+      walFilesMax: prng.pick([1, 2, 5]),
+      leaseCheckpoints: prng.perMille(300),
+    },
+    faultMeanMs: prng.pick([300, 1000, 3000, 10_000]),
+    faults: isQuiet ? weights(prng, FAULTS, 0) : weights(prng, FAULTS, 400),
+  }
+}

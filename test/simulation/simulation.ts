@@ -1,0 +1,243 @@
+import { CommitHistory } from './checkers/commit-history.js'
+import { checkLeases } from './checkers/lease-time.js'
+import { MemberState } from './checkers/member-state.js'
+import { checkWatch } from './checkers/watch-guarantees.js'
+import { Cluster } from './cluster.js'
+import { History } from './history.js'
+import { type Replayed, replay, replayCheck } from './linearizability/replay-check.js'
+import { compareHashes, Nemesis } from './nemesis.js'
+import type { NodeAdapter } from './node.js'
+import { type SimulationOptions, swarm } from './options.js'
+import { Client } from './workload/client.js'
+import { WatchClient } from './workload/watch-client.js'
+import type { TraceSink } from './world/trace.js'
+import { type Violation, World } from './world/world.js'
+
+/** How many microtasks a promise of ours needs at most to move on. */
+const MICROTASK_HOPS = 16
+/** In the liveness phase everything must be answered and equal within, virtual microseconds. */
+const LIVENESS_US = 90_000_000
+const SECOND_US = 1_000_000
+
+export interface RunResult {
+  readonly seed: number
+  readonly hash: string
+  readonly violation: Violation | undefined
+  readonly virtualSeconds: number
+  readonly events: number
+  readonly operations: number
+  readonly revisions: number
+  readonly marks: ReadonlyMap<string, number>
+}
+
+export interface RunOptions {
+  readonly seed: number
+  readonly options?: SimulationOptions
+  readonly sink?: TraceSink
+  /** Bugs to be found. */
+  readonly adapters?: readonly NodeAdapter[]
+}
+
+/** One run: faults, then peace, then a restart of all, then the checkers that need the whole history. */
+export class Simulation {
+  readonly #seed: number
+  readonly #world: World
+  readonly #options: SimulationOptions
+  readonly #cluster: Cluster
+  readonly #commits: CommitHistory
+  readonly #history = new History()
+  readonly #clients: Client[] = []
+  readonly #watchers: WatchClient[] = []
+  readonly #nemesis: Nemesis
+  readonly #state: MemberState
+
+  constructor({ seed, options, sink, adapters }: RunOptions) {
+    this.#seed = seed
+    this.#world = new World(seed, sink)
+    this.#options = options ?? swarm(seed)
+    this.#commits = new CommitHistory(this.#world)
+    this.#state = new MemberState(this.#world)
+    this.#cluster = new Cluster(
+      this.#world,
+      this.#options,
+      [this.#commits, ...(adapters ?? [])],
+      (node) => this.#state.afterEvent(node),
+    )
+    this.#nemesis = new Nemesis(this.#cluster)
+    const context = {
+      world: this.#world,
+      options: this.#options,
+      history: this.#history,
+      nodes: this.#cluster.nodes,
+    }
+    for (let id = 1; id <= this.#options.clientCount; id++)
+      this.#clients.push(new Client(id, context))
+    for (let id = 1; id <= this.#options.watcherCount; id++)
+      this.#watchers.push(new WatchClient(id, context))
+  }
+
+  async run(): Promise<RunResult> {
+    this.#cluster.start()
+    for (const client of this.#clients) client.start()
+    for (const watcher of this.#watchers) watcher.start()
+    this.#nemesis.start()
+    await this.#until(() => false, this.#options.safetySeconds * SECOND_US)
+    if (this.#world.violation === undefined) await this.#peace()
+    if (this.#world.violation === undefined) await this.#restartAll()
+    if (this.#world.violation === undefined) this.#judge()
+    return this.#result()
+  }
+
+  /** Lets things happen until `isDone`, or for so long; false when the time was over first. */
+  async #until(isDone: () => boolean, forUs: number): Promise<boolean> {
+    const { queue } = this.#world
+    const untilUs = queue.nowUs + forUs
+    while (this.#world.violation === undefined) {
+      if (isDone()) return true
+      if (!queue.step(untilUs)) return false
+      if (!this.#cluster.isAsync) continue
+      for (let hop = 0; hop < MICROTASK_HOPS; hop++) await undefined
+    }
+    return false
+  }
+
+  /** Everything is whole again: it must converge and answer. */
+  async #peace(): Promise<void> {
+    this.#nemesis.stop()
+    for (const client of this.#clients) client.stop()
+    this.#world.trace.event(98, 'peace')
+    const settled = await this.#until(() => this.#isSettled(), LIVENESS_US)
+    if (this.#world.violation !== undefined) return
+    if (!settled) {
+      this.#world.fail('liveness', `not settled: ${this.#describeNodes()}`)
+      return
+    }
+    await this.#probe()
+    if (this.#world.violation !== undefined) return
+    const isEqual = await this.#until(() => this.#isSettled(), LIVENESS_US)
+    if (!isEqual && this.#world.violation === undefined)
+      this.#world.fail('liveness', `not equal: ${this.#describeNodes()}`)
+    compareHashes(this.#cluster)
+    await this.#until(() => false, SECOND_US)
+  }
+
+  /** Each member takes a write. */
+  async #probe(): Promise<void> {
+    for (const node of this.#cluster.currentNodes) {
+      if (node.member?.isLearner !== false) continue
+      const [client] = this.#clients
+      if (client === undefined) return
+      let isAnswered = false
+      for (let attempt = 0; attempt < 5 && !isAnswered; attempt++) {
+        let isOver = false
+        client.probe(node, (answered) => {
+          isOver = true
+          isAnswered = answered
+        })
+        await this.#until(() => isOver, 10 * SECOND_US)
+      }
+      if (!isAnswered && this.#world.violation === undefined)
+        this.#world.fail('liveness', `member ${node.place} takes no write in peace`)
+    }
+  }
+
+  /** Power is lost everywhere and comes back: what was acknowledged is there. */
+  async #restartAll(): Promise<void> {
+    this.#world.trace.event(98, 'restart-all')
+    const revisionBefore = this.#cluster.foremost?.currentRevision ?? 0
+    for (const node of this.#cluster.nodes) this.#cluster.crash(node, 'power-loss')
+    const settled = await this.#until(() => this.#isSettled(), LIVENESS_US)
+    if (this.#world.violation !== undefined) return
+    if (!settled) this.#world.fail('liveness', `not back: ${this.#describeNodes()}`)
+    const revisionAfter = this.#cluster.foremost?.currentRevision ?? 0
+    if (revisionAfter < revisionBefore)
+      this.#world.fail('durability', `revision ${revisionBefore} became ${revisionAfter}`)
+    await this.#until(() => false, 3 * SECOND_US)
+  }
+
+  #isSettled(): boolean {
+    if (this.#cluster.isReplacing || this.#cluster.leader === undefined) return false
+    if (!this.#clients.every((client) => client.isIdle)) return false
+    const nodes = this.#cluster.currentNodes
+    const [first] = nodes
+    if (first === undefined) return false
+    const applied = first.member?.appliedIndex ?? -1
+    return nodes.every(
+      ({ isUp, isPaused, member }) =>
+        isUp &&
+        !isPaused &&
+        member?.isServing === true &&
+        member.appliedIndex === applied &&
+        member.committedIndex === applied &&
+        member.lastIndex === applied,
+    )
+  }
+
+  #judge(): void {
+    const replayed = replay(this.#commits)
+    if ('gap' in replayed) {
+      this.#world.fail('commit-history', `nobody applied entry ${replayed.gap}`)
+      return
+    }
+    const { model } = replayed
+    const problem = replayCheck(replayed, this.#history.operations)
+    if (problem !== undefined) this.#world.fail('replay-check', problem)
+    const early = checkLeases(
+      model,
+      this.#history.operations,
+      (index) => this.#commits.committed[index]?.atUs ?? 0,
+    )
+    if (early !== undefined) this.#world.fail('lease-time', early)
+    for (const watcher of this.#watchers) {
+      for (const record of watcher.records) {
+        const wrong = checkWatch(record, model)
+        if (wrong !== undefined) this.#world.fail('watch', wrong)
+      }
+    }
+    this.#compareWithModel(replayed)
+  }
+
+  /** What each member has in the end is what the model has. */
+  #compareWithModel({ model }: Replayed): void {
+    for (const node of this.#cluster.currentNodes) {
+      const wrong = this.#state.compare(node, model)
+      if (wrong !== undefined) this.#world.fail('model', wrong)
+    }
+  }
+
+  #describeNodes(): string {
+    return this.#cluster.nodes
+      .map(({ place, isUp, isDown, isPaused, member, memberId }) => {
+        const state = isUp ? 'up' : isDown ? 'down' : 'booting'
+        const at = `${member?.appliedIndex}/${member?.committedIndex}/${member?.lastIndex}`
+        const role = `${member?.isLeader === true ? 'L' : ''}t${member?.term}${member?.isServing === false ? ' replacing' : ''}`
+        return `m${place}(${memberId?.toString(16)}) ${state}${isPaused ? ' paused' : ''} ${role} ${at}`
+      })
+      .join('; ')
+  }
+
+  #result(): RunResult {
+    const { world } = { world: this.#world }
+    const marks = new Map(world.marks)
+    for (const source of [
+      this.#cluster.network.marks,
+      ...this.#cluster.nodes.map((n) => n.disk.marks),
+    ]) {
+      for (const [name, count] of source) marks.set(name, (marks.get(name) ?? 0) + count)
+    }
+    return {
+      seed: this.#seed,
+      hash: world.trace.hash,
+      violation: world.violation,
+      virtualSeconds: world.nowUs / SECOND_US,
+      events: world.queue.eventCount,
+      operations: this.#history.operations.length,
+      revisions: this.#commits.lastIndex,
+      marks,
+    }
+  }
+}
+
+export function runSimulation(options: RunOptions): Promise<RunResult> {
+  return new Simulation(options).run()
+}

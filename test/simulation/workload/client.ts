@@ -1,0 +1,328 @@
+import type { ErrorCode } from '../../../src/base/errors.js'
+import { leaseId, type Revision, revision } from '../../../src/base/ids.js'
+import { bytesFromLatin1 } from '../../../src/base/latin1.js'
+import type { Member } from '../../../src/member/member.js'
+import { evaluateRange } from '../../../src/mvcc/range-request.js'
+import * as rpc from '../../../src/wire/rpc.js'
+import { describeResponse } from '../describe-response.js'
+import type { ClientOutcome, ClientRequest, History, Operation } from '../history.js'
+import type { SimulatedNode } from '../node.js'
+import { type SimulationOptions, WORK, type WorkKind } from '../options.js'
+import type { Prng } from '../world/prng.js'
+import type { World } from '../world/world.js'
+
+/** How long a client waits for an answer before it gives up, microseconds. */
+const PATIENCE_US = 3_000_000
+/** One way between client and member, mean microseconds. */
+const CLIENT_DELAY_US = 200
+
+export interface ClientContext {
+  readonly world: World
+  readonly options: SimulationOptions
+  readonly history: History
+  readonly nodes: readonly SimulatedNode[]
+}
+
+const key = (at: number): Uint8Array => bytesFromLatin1(`k${String(at).padStart(2, '0')}`)
+const ALL_FROM = bytesFromLatin1('k')
+const ALL_TO = bytesFromLatin1('l')
+
+/** A client that does one thing after the other on few hot keys, and writes each value once. */
+export class Client {
+  readonly #id: number
+  readonly #context: ClientContext
+  readonly #prng: Prng
+  #place = 0
+  #valueCount = 0
+  #seenRevision = 1
+  /** Mod revisions of keys as last read. */
+  readonly #seenMods = new Map<number, number>()
+  #leases: bigint[] = []
+  #isStopped = false
+  #isBusy = false
+
+  constructor(id: number, context: ClientContext) {
+    this.#id = id
+    this.#context = context
+    this.#prng = context.world.prng.fork(`client/${id}`)
+  }
+
+  get isIdle(): boolean {
+    return !this.#isBusy
+  }
+
+  start(): void {
+    this.#later()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** One write that must succeed when everything is well. */
+  probe(node: SimulatedNode, done: (isAnswered: boolean) => void): void {
+    const encoded = rpc.PutRequest.encode({ key: key(0), value: this.#value() })
+    this.#send(node, { kind: 'write', operation: 'put', encoded }, (operation) =>
+      done(operation.outcome.kind === 'answered'),
+    )
+  }
+
+  #later(): void {
+    const { thinkMeanMs } = this.#context.options
+    this.#context.world.queue.after(this.#prng.skewed(thinkMeanMs * 1000), () => this.#act())
+  }
+
+  #act(): void {
+    if (this.#isStopped) return
+    const { nodes } = this.#context
+    if (this.#prng.perMille(100)) this.#place = this.#prng.below(nodes.length)
+    const node = nodes[this.#place % nodes.length]
+    if (node === undefined || !node.isUp) {
+      this.#place = this.#prng.below(nodes.length)
+      this.#later()
+      return
+    }
+    const { kind, request } = this.#draw()
+    this.#send(node, request, (operation) => {
+      this.#learn(kind, operation)
+      if (operation.outcome.kind === 'unknown') this.#place = this.#prng.below(nodes.length)
+      this.#later()
+    })
+  }
+
+  #send(node: SimulatedNode, request: ClientRequest, done: (operation: Operation) => void): void {
+    const { world, history } = this.#context
+    const operation = history.begin(this.#id, node.place, request, world.nowUs)
+    this.#isBusy = true
+    let isOver = false
+    const finish = (outcome: ClientOutcome, revisionText: string): void => {
+      if (isOver) return
+      isOver = true
+      this.#isBusy = false
+      offDeath()
+      offPatience()
+      operation.outcome = outcome
+      if (outcome.kind !== 'unknown') operation.returnedUs = world.nowUs
+      world.trace.event(
+        node.place,
+        outcome.kind,
+        this.#id,
+        outcome.kind === 'answered' ? outcome.revision : 0,
+      )
+      world.trace.note(
+        node.place,
+        () => `client ${this.#id} ${describe(request)} -> ${revisionText}`,
+      )
+      done(operation)
+    }
+    const offPatience = world.queue.after(PATIENCE_US, () => finish({ kind: 'unknown' }, 'late'))
+    const offDeath = node.onDeath(() => {
+      world.queue.after(this.#delayUs(), () => finish({ kind: 'unknown' }, 'member died'))
+    })
+    const { incarnation } = node
+    const answer = (outcome: ClientOutcome): void => {
+      if (isOver) return
+      world.queue.after(this.#delayUs(), () => finish(outcome, JSON.stringify(outcome)))
+    }
+    world.queue.after(this.#delayUs(), () =>
+      node.run(incarnation, () => {
+        if (node.member !== undefined) serve(node.member, request, answer)
+      }),
+    )
+  }
+
+  #delayUs(): number {
+    return 10 + this.#prng.skewed(CLIENT_DELAY_US)
+  }
+
+  #learn(kind: WorkKind, { outcome, request }: Operation): void {
+    if (outcome.kind === 'answered') {
+      this.#seenRevision = Math.max(this.#seenRevision, outcome.revision)
+      if (kind === 'get' || kind === 'list') {
+        for (const [, name = '', mod = '0'] of outcome.response.matchAll(
+          /k(\d\d)=[^@]*@\d+\/(\d+)/g,
+        ))
+          this.#seenMods.set(Number(name), Number(mod))
+      }
+      if (kind === 'grant' && request.kind === 'write') {
+        this.#leases.push(rpc.LeaseGrantRequest.decode(request.encoded).ID)
+        this.#leases = this.#leases.slice(-4)
+      }
+    }
+  }
+
+  #draw(): { readonly kind: WorkKind; readonly request: ClientRequest } {
+    const kind = this.#drawKind()
+    return { kind, request: this.#request(kind) }
+  }
+
+  #drawKind(): WorkKind {
+    const { workload } = this.#context.options
+    const total = WORK.reduce((sum, kind) => sum + workload[kind], 0)
+    let at = this.#prng.below(total)
+    for (const kind of WORK) {
+      at -= workload[kind]
+      if (at < 0) return kind
+    }
+    return 'put'
+  }
+
+  #request(kind: WorkKind): ClientRequest {
+    const prng = this.#prng
+    const place = prng.below(this.#context.options.keyCount)
+    switch (kind) {
+      case 'put':
+        return write('put', rpc.PutRequest.encode({ key: key(place), value: this.#value() }))
+      case 'put-lease': {
+        const lease = leaseId(this.#lease())
+        return write('put', rpc.PutRequest.encode({ key: key(place), value: this.#value(), lease }))
+      }
+      case 'get':
+        return read({ key: key(place) })
+      case 'get-serializable':
+        return read({ key: key(place), serializable: true })
+      case 'get-old': {
+        const at = Math.max(1, this.#seenRevision - prng.below(20))
+        return read({ key: ALL_FROM, rangeEnd: ALL_TO, revision: revision(at) })
+      }
+      case 'list':
+        return read({ key: ALL_FROM, rangeEnd: ALL_TO, limit: prng.below(5) })
+      case 'compare-and-set':
+        return write('txn', this.#compareAndSet(place))
+      case 'multi-txn':
+        return write('txn', this.#multiTxn(place))
+      case 'delete':
+        return write('deleteRange', rpc.DeleteRangeRequest.encode({ key: key(place) }))
+      case 'delete-range':
+        return write(
+          'deleteRange',
+          rpc.DeleteRangeRequest.encode({ key: key(place), rangeEnd: key(place + 3) }),
+        )
+      case 'grant': {
+        const ID = leaseId(BigInt(this.#id * 1_000_000 + ++this.#valueCount))
+        return write('leaseGrant', rpc.LeaseGrantRequest.encode({ ID, TTL: prng.between(1, 8) }))
+      }
+      case 'renew':
+        return { kind: 'renew', lease: this.#lease() }
+      case 'revoke': {
+        const ID = leaseId(this.#lease())
+        return write('leaseRevoke', rpc.LeaseRevokeRequest.encode({ ID }))
+      }
+      case 'compact': {
+        const at = Math.max(1, this.#seenRevision - prng.below(30)) as Revision
+        return write('compaction', rpc.CompactionRequest.encode({ revision: at }))
+      }
+    }
+  }
+
+  #compareAndSet(place: number): Uint8Array {
+    const modRevision = revision(this.#seenMods.get(place) ?? 0)
+    return rpc.TxnRequest.encode({
+      compare: [
+        rpc.Compare.create({ target: 'MOD', result: 'EQUAL', key: key(place), modRevision }),
+      ],
+      success: [
+        rpc.RequestOp.create({
+          requestPut: rpc.PutRequest.create({ key: key(place), value: this.#value() }),
+        }),
+      ],
+      failure: [
+        rpc.RequestOp.create({ requestRange: rpc.RangeRequest.create({ key: key(place) }) }),
+      ],
+    })
+  }
+
+  /** A put, a deletion and a read of other keys, under one revision. */
+  #multiTxn(place: number): Uint8Array {
+    const other = key(place + 1)
+    return rpc.TxnRequest.encode({
+      success: [
+        rpc.RequestOp.create({
+          requestPut: rpc.PutRequest.create({ key: key(place), value: this.#value() }),
+        }),
+        rpc.RequestOp.create({
+          requestDeleteRange: rpc.DeleteRangeRequest.create({ key: other }),
+        }),
+        rpc.RequestOp.create({
+          requestRange: rpc.RangeRequest.create({ key: ALL_FROM, rangeEnd: ALL_TO }),
+        }),
+      ],
+    })
+  }
+
+  #value(): Uint8Array {
+    return bytesFromLatin1(`v${this.#id}.${++this.#valueCount}`)
+  }
+
+  #lease(): bigint {
+    return this.#leases.length === 0 ? 7n : this.#prng.pick(this.#leases)
+  }
+}
+
+const write = (
+  operation: (ClientRequest & { kind: 'write' })['operation'],
+  encoded: Uint8Array,
+): ClientRequest => ({ kind: 'write', operation, encoded })
+
+const read = (request: Partial<rpc.RangeRequest>): ClientRequest => ({
+  kind: 'read',
+  request: rpc.RangeRequest.create(request),
+})
+
+/** What the gRPC services do with a request, without the wire. */
+function serve(
+  member: Member,
+  request: ClientRequest,
+  answer: (outcome: ClientOutcome) => void,
+): void {
+  const fail = (code: ErrorCode): void => answer({ kind: 'failed', code })
+  if (!member.isServing) fail('STOPPED')
+  else if (request.kind === 'read') serveRead(member, request.request, answer)
+  else if (member.isLearner) fail('LEARNER_RPC_NOT_SUPPORTED')
+  else if (request.kind === 'renew')
+    member.renewLease(leaseId(request.lease), (outcome) => {
+      if (outcome.kind === 'renewed')
+        answer({ kind: 'answered', revision: 0, response: `renewed${outcome.ttlSeconds}` })
+      else fail(outcome.code)
+    })
+  else
+    member.propose(request.operation, request.encoded, (outcome) => {
+      if (outcome.kind === 'failed') fail(outcome.code)
+      else
+        answer({
+          kind: 'answered',
+          revision: outcome.revision,
+          response: describeResponse(request.operation, outcome.response),
+        })
+    })
+}
+
+function serveRead(
+  member: Member,
+  request: rpc.RangeRequest,
+  answer: (outcome: ClientOutcome) => void,
+): void {
+  const look = (): void => {
+    const { store } = member
+    const evaluation = evaluateRange(request, (query) => store.range(query))
+    if (evaluation.kind === 'failed') answer({ kind: 'failed', code: evaluation.code })
+    else
+      answer({
+        kind: 'answered',
+        revision: evaluation.revision,
+        response: describeResponse('read', evaluation.reply),
+      })
+  }
+  if (request.serializable) look()
+  else if (member.isLearner) answer({ kind: 'failed', code: 'LEARNER_RPC_NOT_SUPPORTED' })
+  else
+    member.linearize((failure) => {
+      if (failure === undefined) look()
+      else answer({ kind: 'failed', code: failure })
+    })
+}
+
+function describe(request: ClientRequest): string {
+  if (request.kind === 'write') return request.operation
+  return request.kind === 'read' ? `read@${request.request.revision}` : `renew ${request.lease}`
+}

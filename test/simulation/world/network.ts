@@ -1,0 +1,386 @@
+import type { MemberId } from '../../../src/base/ids.js'
+import type { PeerEvents, PeerNetwork, SnapshotBody } from '../../../src/ports/peer-network.js'
+import { Message } from '../../../src/wire/raftpb.js'
+import type { NetworkOptions } from '../options.js'
+import type { EventQueue } from './event-queue.js'
+import type { Prng } from './prng.js'
+import type { Trace } from './trace.js'
+
+/** A machine as the network sees it. */
+export interface Host {
+  readonly place: number
+  /** Runs a task on the machine: not at all when it was down or became another process, later when it is paused. */
+  readonly run: (incarnation: number, task: () => void) => void
+  readonly incarnation: number
+  readonly isUp: boolean
+  readonly upSinceUs: number
+  readonly memberId: MemberId | undefined
+  readonly peerUrls: readonly string[]
+  readonly events: PeerEvents | undefined
+  readonly nowMs: () => number
+}
+
+/** Messages under way on one link at most; what comes on top is lost. */
+const LINK_MESSAGES_MAX = 200
+/** How long after a loss the sender hears of it, microseconds. */
+const REPORT_DELAY_US = 1000
+/** Messages whose doubling is outside the fault model: a connection delivers what it carries once. */
+const NEVER_DOUBLED = new Set<Message['type']>(['MsgProp', 'MsgTransferLeader', 'MsgTimeoutNow'])
+
+interface Link {
+  underWay: number
+  lastArrivalUs: number
+  isCut: boolean
+  healedUs: number
+}
+
+/** All links between machines: they delay, lose, repeat, reorder, and are cut, in one direction or both. */
+export class SimulatedNetwork {
+  readonly #queue: EventQueue
+  readonly #prng: Prng
+  readonly #trace: Trace
+  readonly #hosts: Host[] = []
+  readonly #links = new Map<number, Link>()
+  options: NetworkOptions
+  readonly marks = new Map<string, number>()
+  deliveredCount = 0
+  /** Snapshots on their way. */
+  streamCount = 0
+
+  constructor(queue: EventQueue, prng: Prng, trace: Trace, options: NetworkOptions) {
+    this.#queue = queue
+    this.#prng = prng
+    this.#trace = trace
+    this.options = options
+  }
+
+  add(host: Host): void {
+    this.#hosts.push(host)
+  }
+
+  cut(from: number, to: number): void {
+    this.#link(from, to).isCut = true
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.#link(from, to).isCut
+  }
+
+  healAll(): void {
+    for (const link of this.#links.values()) {
+      if (!link.isCut) continue
+      link.isCut = false
+      link.healedUs = this.#queue.nowUs
+    }
+  }
+
+  /** Whether both machines hear each other. */
+  isConnected(a: number, b: number): boolean {
+    return !this.isCut(a, b) && !this.isCut(b, a)
+  }
+
+  hostOf(id: MemberId): Host | undefined {
+    return this.#hosts.find((host) => host.memberId === id)
+  }
+
+  hostAt(urls: readonly string[]): Host | undefined {
+    return this.#hosts.find((host) => host.peerUrls.some((url) => urls.includes(url)))
+  }
+
+  /** The network as one process uses it. */
+  attach(host: Host, events: PeerEvents): PeerNetwork {
+    return new Attachment(this, host, events)
+  }
+
+  transmit(from: Host, message: Message): void {
+    const to = this.hostOf(message.to)
+    if (to === undefined) return
+    const link = this.#link(from.place, to.place)
+    const isLost =
+      link.isCut ||
+      link.underWay >= LINK_MESSAGES_MAX ||
+      this.#prng.perMille(this.options.lossPerMille)
+    if (isLost) {
+      this.#mark('lost')
+      this.#maybeReport(from, message.to)
+      return
+    }
+    const bytes = Message.encode(message)
+    this.#carry(from, to, link, bytes)
+    if (NEVER_DOUBLED.has(message.type)) return
+    if (!this.#prng.perMille(this.options.duplicatePerMille)) return
+    this.#mark('doubled')
+    this.#carry(from, to, link, bytes)
+  }
+
+  /** How long one hop takes now. */
+  delayUs(): number {
+    return 50 + this.#prng.skewed(this.options.delayMeanUs)
+  }
+
+  chance(perMille: number): boolean {
+    return this.#prng.perMille(perMille)
+  }
+
+  mark(name: string): void {
+    this.#mark(name)
+  }
+
+  after(delayUs: number, task: () => void): void {
+    this.#queue.after(delayUs, task)
+  }
+
+  activeSinceMs(from: Host, id: MemberId): number | undefined {
+    const to = this.hostOf(id)
+    if (to === undefined || !to.isUp || !this.isConnected(from.place, to.place)) return undefined
+    const sinceUs = Math.max(
+      to.upSinceUs,
+      from.upSinceUs,
+      this.#link(from.place, to.place).healedUs,
+      this.#link(to.place, from.place).healedUs,
+    )
+    return from.nowMs() - (this.#queue.nowUs - sinceUs) / 1000
+  }
+
+  #carry(from: Host, to: Host, link: Link, bytes: Uint8Array): void {
+    link.underWay++
+    let arrivalUs = this.#queue.nowUs + this.delayUs()
+    if (!this.options.reorders) {
+      arrivalUs = Math.max(arrivalUs, link.lastArrivalUs + 1)
+      link.lastArrivalUs = arrivalUs
+    }
+    const fromIncarnation = from.incarnation
+    this.#queue.after(arrivalUs - this.#queue.nowUs, () => {
+      link.underWay--
+      if (link.isCut) {
+        this.#maybeReport(from, to.memberId)
+        return
+      }
+      if (!to.isUp) {
+        this.#maybeReport(from, to.memberId)
+        return
+      }
+      to.run(to.incarnation, () => this.#deliver(from, fromIncarnation, to, bytes))
+    })
+  }
+
+  #deliver(from: Host, fromIncarnation: number, to: Host, bytes: Uint8Array): void {
+    const { events } = to
+    const message = Message.decode(bytes.slice())
+    if (events === undefined || message.to !== to.memberId) return
+    if (events.isRemoved(message.from)) {
+      this.#queue.after(this.delayUs(), () =>
+        from.run(fromIncarnation, () => from.events?.removedFromCluster()),
+      )
+      return
+    }
+    this.deliveredCount++
+    this.#trace.event(to.place, message.type, from.place, message.index, message.term)
+    events.deliver(message)
+  }
+
+  #maybeReport(from: Host, to: MemberId | undefined): void {
+    if (to === undefined || !this.#prng.perMille(this.options.reportPerMille)) return
+    const { incarnation } = from
+    this.#queue.after(REPORT_DELAY_US, () =>
+      from.run(incarnation, () => from.events?.unreachable(to)),
+    )
+  }
+
+  #link(from: number, to: number): Link {
+    const key = from * 1000 + to
+    let link = this.#links.get(key)
+    if (link === undefined) {
+      link = { underWay: 0, lastArrivalUs: 0, isCut: false, healedUs: 0 }
+      this.#links.set(key, link)
+    }
+    return link
+  }
+
+  #mark(name: string): void {
+    this.marks.set(name, (this.marks.get(name) ?? 0) + 1)
+  }
+}
+
+/** Snapshots that one process sends at a time, as in production. */
+const SNAPSHOTS_MAX = 16
+/** Longest wait for a chunk before a stream of a snapshot is given up, microseconds. */
+const SNAPSHOT_STALL_US = 5_000_000
+
+class Attachment implements PeerNetwork {
+  readonly #network: SimulatedNetwork
+  readonly #host: Host
+  readonly #events: PeerEvents
+  readonly #peers = new Set<MemberId>()
+  #snapshotsUnderWay = 0
+
+  constructor(network: SimulatedNetwork, host: Host, events: PeerEvents) {
+    this.#network = network
+    this.#host = host
+    this.#events = events
+  }
+
+  send(messages: readonly Message[]): void {
+    // Who is no peer yet is answered all the same: the real transport learns of senders as remotes.
+    for (const message of messages) this.#network.transmit(this.#host, message)
+  }
+
+  sendSnapshot(message: Message, body: SnapshotBody): void {
+    if (!this.#peers.has(message.to) || this.#snapshotsUnderWay >= SNAPSHOTS_MAX) {
+      body.close()
+      this.#events.snapshotSent(message.to, 'failure')
+      return
+    }
+    this.#snapshotsUnderWay++
+    const stream = new SnapshotStream(this.#network, this.#host, message, body)
+    const { incarnation } = this.#host
+    stream.run((outcome) => {
+      this.#snapshotsUnderWay--
+      this.#host.run(incarnation, () => {
+        body.close()
+        if (outcome === 'failure') this.#events.unreachable(message.to)
+        this.#events.snapshotSent(message.to, outcome)
+      })
+    })
+  }
+
+  addPeer(id: MemberId): void {
+    if (id !== this.#host.memberId) this.#peers.add(id)
+  }
+
+  addRemote(): void {}
+
+  updatePeer(): void {}
+
+  removePeer(id: MemberId): void {
+    this.#peers.delete(id)
+  }
+
+  activeSinceMs(id: MemberId): number | undefined {
+    return this.#peers.has(id) ? this.#network.activeSinceMs(this.#host, id) : undefined
+  }
+}
+
+/** One snapshot on its way, chunk by chunk; it may stall, tear, or arrive when nobody wants it any more. */
+class SnapshotStream {
+  readonly #network: SimulatedNetwork
+  readonly #from: Host
+  readonly #message: Message
+  readonly #body: SnapshotBody
+  readonly #chunks: (Uint8Array | 'end' | 'torn')[] = []
+  #wake: (() => void) | undefined
+  #isOver = false
+
+  constructor(network: SimulatedNetwork, from: Host, message: Message, body: SnapshotBody) {
+    this.#network = network
+    this.#from = from
+    this.#message = message
+    this.#body = body
+  }
+
+  run(done: (outcome: 'finish' | 'failure') => void): void {
+    const to = this.#network.hostOf(this.#message.to)
+    this.#network.streamCount++
+    const finish = (outcome: 'finish' | 'failure'): void => {
+      if (this.#isOver) return
+      this.#isOver = true
+      this.#network.streamCount--
+      this.#network.mark(outcome === 'finish' ? 'snapshot-sent' : 'snapshot-failed')
+      this.#network.after(this.#network.delayUs(), () => done(outcome))
+    }
+    const events = to?.events
+    if (to === undefined || events === undefined || !to.isUp || !this.#isOpen(to)) {
+      finish('failure')
+      return
+    }
+    const { incarnation } = to
+    const sender = this.#from.incarnation
+    this.#watch(to, incarnation, sender, finish)
+    const bytes = Message.encode(this.#message)
+    to.run(incarnation, () => {
+      const message = Message.decode(bytes)
+      if (events.isRemoved(message.from)) {
+        finish('failure')
+        return
+      }
+      events.receiveSnapshot(message, this.#received()).then(
+        () => {
+          to.run(incarnation, () => {
+            events.deliver(message)
+            finish('finish')
+          })
+        },
+        () => finish('failure'),
+      )
+    })
+    this.#pull(to, sender)
+  }
+
+  /** A connection that a machine or a cut has ended is noticed, sooner or later. */
+  #watch(to: Host, incarnation: number, sender: number, finish: (o: 'failure') => void): void {
+    let quietUs = 0
+    const look = (): void => {
+      if (this.#isOver) return
+      quietUs += 500_000
+      const isAlive =
+        to.isUp &&
+        to.incarnation === incarnation &&
+        this.#from.isUp &&
+        this.#from.incarnation === sender &&
+        this.#isOpen(to)
+      if (!isAlive || quietUs > 4 * SNAPSHOT_STALL_US) {
+        this.#give('torn')
+        finish('failure')
+        return
+      }
+      this.#network.after(500_000, look)
+    }
+    this.#network.after(500_000, look)
+  }
+
+  #isOpen(to: Host): boolean {
+    return this.#network.isConnected(this.#from.place, to.place)
+  }
+
+  #pull(to: Host, sender: number): void {
+    const isTorn = this.#network.chance(this.#network.options.tornSnapshotPerMille)
+    let count = 0
+    const next = (): void => {
+      if (this.#isOver || this.#from.incarnation !== sender || !this.#isOpen(to)) return
+      this.#body.next().then(
+        (chunk) => {
+          const isEnd = chunk === undefined
+          const given = isTorn && (isEnd || ++count > 2) ? 'torn' : (chunk ?? 'end')
+          this.#network.after(this.#network.delayUs(), () => {
+            this.#give(given)
+            if (!isEnd && given !== 'torn') next()
+          })
+        },
+        () => this.#give('torn'),
+      )
+    }
+    next()
+  }
+
+  #give(chunk: Uint8Array | 'end' | 'torn'): void {
+    this.#chunks.push(chunk)
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+
+  async *#received(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const chunk = this.#chunks.shift()
+      if (chunk === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        continue
+      }
+      if (chunk === 'end') return
+      if (chunk === 'torn') throw new Error('the stream of a snapshot was torn')
+      yield chunk.slice()
+    }
+  }
+}
