@@ -159,6 +159,8 @@ export class Wal {
       this.#sealed.length === 0 &&
       !this.#filling.mustWrite
     if (!isIdle || this.#closing !== undefined) return false
+    // What waits in memory has filled the segment: it has to be written first, in front of the next.
+    if (this.#position >= this.#segmentBytes && this.#filling.out.position > 0) return false
     const refusal = this.#refusal(entries)
     if (refusal !== undefined) throw refusal
     const end = this.#position + sizeBound(entries) + STATE_ALLOWANCE_BYTES
