@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type FastifyInstance, fastify } from 'fastify'
 import { clusterMethods } from '../api-v3/cluster.js'
 import { kvMethods } from '../api-v3/kv.js'
@@ -37,6 +37,7 @@ import { listenAddressOf } from './addresses.js'
 import { AutoCompactor } from './auto-compactor.js'
 import { findStart, type StartPoint } from './bootstrap.js'
 import { composeMember } from './compose-member.js'
+import { makeDurableDirectory } from './durable-directory.js'
 import { createLeaderCalls } from './leader-calls.js'
 import { Listener } from './listener.js'
 import { memberSettingsOf } from './member-settings.js'
@@ -145,7 +146,8 @@ export class EtcdServer {
 
   async #start(): Promise<void> {
     const config = this.#config
-    nodeDisk.makeDirectory(join(config.dataDir, 'member'))
+    makeDurableDirectory(nodeDisk, join(config.dataDir, 'member', 'snap'))
+    makeDurableDirectory(nodeDisk, dirname(config.walDir))
     const identities = await createIdentities(config)
     const peerHttp = createServer({ keepAliveTimeout: HTTP_IDLE_MS })
     // A snapshot takes as long as it takes to arrive.
