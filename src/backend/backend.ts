@@ -164,7 +164,7 @@ export class Backend implements RowStore {
     return this.pendingBytes > this.#options.pendingBytesMax
   }
 
-  /** Bytes that the content needs: exact after `restoreRows`, deletions estimated by the average row since. */
+  /** Bytes that the rows need. */
   get inUseBytes(): number {
     return this.#inUseBytes
   }
@@ -230,17 +230,17 @@ export class Backend implements RowStore {
     this.#rowCount++
     this.#unkeptRows++
     this.#lastMain = main
-    this.#grow(ROW_KEY_BYTES + 1 + value.length + ENTRY_OVERHEAD_BYTES)
+    this.#grow(bytesInUse(isTombstone, value.length))
   }
 
-  deleteRow(main: number, sub: number, isTombstone: boolean): void {
+  deleteRow(main: number, sub: number, isTombstone: boolean, valueBytes: number): void {
     for (const segment of this.#segments) {
       if (segment.firstMain <= main) segment.delete(main, sub)
     }
     this.#changes().delete(this.#keyOfRow(main, sub, isTombstone))
-    if (this.#rowCount === 0) return
-    this.#inUseBytes -= Math.floor(this.#inUseBytes / this.#rowCount)
+    this.#inUseBytes -= bytesInUse(isTombstone, valueBytes)
     this.#rowCount--
+    invariant(this.#inUseBytes >= 0, 'a row is deleted once')
   }
 
   rowCursor(fromMain: number, toMain: number): RowCursor {
@@ -355,7 +355,7 @@ export class Backend implements RowStore {
         this.#rowCount++
         this.#unkeptRows++
         this.#lastMain = row.main
-        this.#inUseBytes += entry.key.length + entry.value.length + ENTRY_OVERHEAD_BYTES
+        this.#inUseBytes += bytesInUse(row.isTombstone, row.value.length)
         target.restoreRow(row)
       }
     }
@@ -459,7 +459,10 @@ export class Backend implements RowStore {
       this.#kept?.finishedMain === marks.finishedMain &&
       this.#kept.scheduledMain === marks.scheduledMain
     const unkeptRows = isCurrent ? this.#unkeptRows : this.#rowCount
-    if (this.#target === undefined || unkeptRows < this.#options.unkeptRowsMax) {
+    // While a compaction is under way the marks would not tell which rows are gone.
+    const isCompacting = marks.finishedMain !== marks.scheduledMain
+    const pays = unkeptRows >= this.#options.unkeptRowsMax && unkeptRows > 0
+    if (this.#target === undefined || isCompacting || !pays) {
       done(undefined)
       return
     }
@@ -573,6 +576,10 @@ export class Backend implements RowStore {
     this.#hasFailed = true
     this.#options.onFailure(failure)
   }
+}
+
+function bytesInUse(isTombstone: boolean, valueBytes: number): number {
+  return ROW_KEY_BYTES + (isTombstone ? 2 : 1) + valueBytes + ENTRY_OVERHEAD_BYTES
 }
 
 /** Eight bytes, big-endian. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { Alarms } from '../apply/alarms.js'
 import { StateMachine } from '../apply/state-machine.js'
 import { Backend } from '../backend/backend.js'
@@ -93,7 +94,9 @@ export async function restoreState(options: RestoreOptions): Promise<ReplicatedS
   })
   const leases = await readBucket(backend, 'lease')
   lessor.restore(leases.map(({ value }) => parseLeaseRow(value)))
-  const store = new MvccStore({ rows: backend, attachments: lessor })
+  const word = (): number => randomInt(2 ** 32)
+  const hashSeed = { low: word(), high: word() }
+  const store = new MvccStore({ rows: backend, attachments: lessor, hashSeed })
   await new Promise<void>((resolve) => {
     backend.restoreRows(store, resolve)
   })

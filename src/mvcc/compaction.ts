@@ -95,7 +95,8 @@ export class Compaction {
       index.compactSlot(work.slot++, options, (link) => {
         budget -= KEYS_PER_ROW
         const { chains } = index
-        rows.deleteRow(chains.main(link), chains.sub(link), chains.isTombstone(link))
+        const valueBytes = chains.rowBytes(link)
+        rows.deleteRow(chains.main(link), chains.sub(link), chains.isTombstone(link), valueBytes)
       })
     }
     if (work.slot < index.slotEnd) return 'more'

@@ -81,6 +81,7 @@ export class IndexPartWriter implements IndexParts {
       const main = chains.main(link)
       writer.counter(main - before)
       writer.counter(chains.sub(link) * 2 + (chains.isTombstone(link) ? 1 : 0))
+      writer.uint32(chains.rowBytes(link))
       before = main
     }
   }
@@ -152,6 +153,7 @@ function readRevisions(state: StoreState, reader: Reader, count: number): number
     const sub = mark >>> 1
     if (head !== 0 && chains.main(head) === main && chains.sub(head) >= sub) return 0
     head = chains.push(head, main, sub, mark % 2 === 1)
+    chains.setRowBytes(head, reader.uint32())
   }
   if (main > state.currentRevision) state.currentRevision = main
   return head

@@ -3,19 +3,19 @@ import { CounterColumn, WordColumn } from './columns.js'
 import { KeysInOrder } from './keys-in-order.js'
 import { OrderedKeys } from './ordered-keys.js'
 import { RevisionChains } from './revision-chains.js'
-import { ShardedMap } from './sharded-map.js'
+import { type HashSeed, SlotTable } from './slot-table.js'
 
 /** No such key. */
 export const NO_SLOT = -1
 
 /**
  * Which revisions each key has. A key has a slot, a small number; what is known of it sits in columns at that
- * number. A key of one revision costs its string, a map entry, a place in the tree and 44 bytes of columns.
+ * number. A key of one revision costs its string, a place in the table and in the tree, and 48 bytes of columns.
  */
 export class KeyIndex {
   readonly chains = new RevisionChains()
-  readonly #slots = new ShardedMap()
   readonly #keys: string[] = []
+  readonly #slots: SlotTable
   /** The newest link of the key's chain; 0 = the slot is free. */
   readonly #head = new WordColumn()
   /** Create revision and version of the living key; 0 when its newest revision is a tombstone. */
@@ -27,6 +27,10 @@ export class KeyIndex {
   #gathered: KeysInOrder | undefined
   /** The keys are not in order yet: `endRestore` sees to that. */
   #isUnordered = true
+
+  constructor(seed?: HashSeed) {
+    this.#slots = new SlotTable(this.#keys, seed)
+  }
 
   /** Keys known, deleted ones that were not compacted yet included. */
   get keyCount(): number {
@@ -44,7 +48,7 @@ export class KeyIndex {
   }
 
   slotOf(key: string): number {
-    return this.#slots.get(key) ?? NO_SLOT
+    return this.#slots.get(key)
   }
 
   keyOf(slot: number): string {
@@ -77,13 +81,18 @@ export class KeyIndex {
   /** Records a put. Returns the slot, of which `createRevision` and `version` are then up to date. */
   put(key: string, main: number, sub: number): number {
     const slot = this.#slots.get(key)
-    if (slot === undefined) return this.#add(key, main, sub)
+    if (slot === NO_SLOT) return this.#add(key, main, sub)
     const version = this.#version.get(slot)
     this.#head.set(slot, this.chains.push(this.#head.get(slot), main, sub, false))
     if (version === 0) this.#created.set(slot, main)
     this.#version.set(slot, version + 1)
     if (version === 0) this.#ordered.addLive(key, 1)
     return slot
+  }
+
+  /** Says how long the value of the key's newest row is. */
+  setRowBytes(slot: number, bytes: number): void {
+    this.chains.setRowBytes(this.#head.get(slot), bytes)
   }
 
   /** Records a deletion of a key that lives. */
@@ -106,6 +115,7 @@ export class KeyIndex {
     this.#gathered ??= new KeysInOrder()
     if (!this.#gathered.isAboveLast(key)) return false
     const slot = this.#takeSlot(key)
+    this.#slots.add(slot)
     this.#head.set(slot, newest.head)
     this.#created.set(slot, newest.createRevision)
     this.#version.set(slot, newest.version)
@@ -116,19 +126,28 @@ export class KeyIndex {
   /** Takes over a row read from disk; rows come in revision order, and `endRestore` after the last. */
   restore(
     key: string,
-    row: Readonly<{ main: number; sub: number; createRevision: number; version: number }>,
+    row: Readonly<{
+      main: number
+      sub: number
+      createRevision: number
+      version: number
+      bytes: number
+    }>,
   ): void {
     if (this.#gathered !== undefined) this.#endGathering(this.#gathered)
-    const slot = this.#slots.get(key)
+    const found = this.#slots.get(key)
+    const isNew = found === NO_SLOT
+    const slot = isNew ? this.#takeSlot(key) : found
+    if (isNew) this.#slots.addSought(slot)
     const isTombstone = row.version === 0
-    const place = slot ?? this.#takeSlot(key)
-    const head = slot === undefined ? 0 : this.#head.get(place)
-    const wasLive = slot !== undefined && this.#version.get(place) !== 0
-    this.#head.set(place, this.chains.push(head, row.main, row.sub, isTombstone))
-    this.#created.set(place, isTombstone ? 0 : row.createRevision)
-    this.#version.set(place, row.version)
+    const wasLive = !isNew && this.#version.get(slot) !== 0
+    const head = isNew ? 0 : this.#head.get(slot)
+    this.#head.set(slot, this.chains.push(head, row.main, row.sub, isTombstone))
+    this.setRowBytes(slot, row.bytes)
+    this.#created.set(slot, isTombstone ? 0 : row.createRevision)
+    this.#version.set(slot, row.version)
     if (this.#isUnordered) return
-    if (slot === undefined) this.#ordered.insert(key, place)
+    if (isNew) this.#ordered.insert(key, slot)
     else if (wasLive === isTombstone) this.#ordered.addLive(key, isTombstone ? -1 : 1)
   }
 
@@ -137,7 +156,7 @@ export class KeyIndex {
     if (this.#gathered !== undefined) this.#endGathering(this.#gathered)
     if (!this.#isUnordered) return
     const keys = new KeysInOrder()
-    for (const key of this.#slots.keys().sort()) {
+    for (const key of this.#keys.slice().sort()) {
       const slot = this.slotOf(key)
       keys.append(key, slot, this.#version.get(slot) !== 0)
     }
@@ -186,6 +205,7 @@ export class KeyIndex {
 
   #add(key: string, main: number, sub: number): number {
     const slot = this.#takeSlot(key)
+    this.#slots.addSought(slot)
     this.#head.set(slot, this.chains.push(0, main, sub, false))
     this.#created.set(slot, main)
     this.#version.set(slot, 1)
@@ -196,7 +216,6 @@ export class KeyIndex {
   #takeSlot(key: string): number {
     const slot = this.#freeSlots.pop() ?? this.#keys.length
     this.#keys[slot] = key
-    this.#slots.add(key, slot)
     return slot
   }
 }

@@ -30,29 +30,41 @@ interface Bounded {
   readonly node: Node
 }
 
-const emptyLeaf = (): Leaf => ({ kind: 'leaf', keys: [], slots: [], live: 0, next: undefined })
-
 /** Keys that come in order, gathered into the leaves of a tree: nothing is compared but neighbours. */
 export class KeysInOrder {
-  readonly #leaves: Leaf[] = [emptyLeaf()]
+  readonly #leaves: Leaf[] = []
+  /** What the next leaf will have; leaves get copies, which have no room to spare. */
+  readonly #keys: string[] = []
+  readonly #slots: number[] = []
+  #live = 0
   #last: string | undefined
   #isTaken = false
 
   /** Adds a key, which must be above the last one. */
   append(key: string, slot: number, isLive: boolean): void {
     invariant(!this.#isTaken, 'nothing is added to a tree this way')
-    invariant(this.#last === undefined || this.#last < key, 'gathered keys come in order')
+    invariant(this.isAboveLast(key), 'gathered keys come in order')
     this.#last = key
-    let leaf = this.#leaves[this.#leaves.length - 1] as Leaf
-    if (leaf.keys.length === BUILT_WIDTH) {
-      const next = emptyLeaf()
-      leaf.next = next
-      leaf = next
-      this.#leaves.push(leaf)
+    this.#keys.push(key)
+    this.#slots.push(slot)
+    if (isLive) this.#live++
+    if (this.#keys.length === BUILT_WIDTH) this.#endLeaf()
+  }
+
+  #endLeaf(): void {
+    const leaf: Leaf = {
+      kind: 'leaf',
+      keys: this.#keys.slice(),
+      slots: this.#slots.slice(),
+      live: this.#live,
+      next: undefined,
     }
-    leaf.keys.push(key)
-    leaf.slots.push(slot)
-    if (isLive) leaf.live++
+    const before = this.#leaves[this.#leaves.length - 1]
+    if (before !== undefined) before.next = leaf
+    this.#leaves.push(leaf)
+    this.#keys.length = 0
+    this.#slots.length = 0
+    this.#live = 0
   }
 
   /** Whether a key may come next. */
@@ -64,6 +76,7 @@ export class KeysInOrder {
   tree(): Node {
     invariant(!this.#isTaken, 'the tree is taken once')
     this.#isTaken = true
+    if (this.#keys.length > 0 || this.#leaves.length === 0) this.#endLeaf()
     let level: Bounded[] = this.#leaves.map((node) => ({ low: node.keys[0] ?? '', node }))
     while (level.length > 1) level = parentsOf(level)
     return (level[0] as Bounded).node

@@ -16,6 +16,7 @@ import {
 } from './range-query.js'
 import { readMain } from './row-key.js'
 import type { IndexParts, RestoreTarget, Row, RowStore } from './rows.js'
+import type { HashSeed } from './slot-table.js'
 import type { StoreEvent } from './store-event.js'
 import { NEVER_COMPACTED, StoreState } from './store-state.js'
 import { readStoredHead, readStoredKey } from './stored-key-value.js'
@@ -34,6 +35,8 @@ export interface MvccStoreOptions {
    * revision answers as etcd 3.5 does. Costs a scan of the rows in slices. Default true.
    */
   readonly hashesCompactions?: boolean
+  /** Random words, so that clients cannot choose keys that collide in the index. Seen nowhere. Default fixed ones. */
+  readonly hashSeed?: HashSeed
 }
 
 /** HashKV's answer. */
@@ -89,18 +92,20 @@ export class MvccStore implements RestoreTarget {
   /** Takes over one row of bucket `key`; rows come in revision order, before `finishRestore`. */
   restoreRow(row: Row): void {
     const { main, sub } = row
+    const bytes = row.value.length
     const state = this.#state
     invariant(main >= state.currentRevision || main <= 1, 'rows are restored in revision order')
     state.currentRevision = Math.max(state.currentRevision, main)
     if (row.isTombstone) {
       const key = readStoredKey(row.value)
-      state.index.restore(key, { main, sub, createRevision: 0, version: 0 })
+      state.index.restore(key, { main, sub, createRevision: 0, version: 0, bytes })
       this.#restoredLeases.delete(key)
       return
     }
     const { key, createRevision, version, lease } = readStoredHead(row.value)
     // A row without content only raises the revision (etcdutl snapshot restore --bump-revision).
-    state.index.restore(key, { main, sub, createRevision, version: Math.max(1, version) })
+    const seenVersion = Math.max(1, version)
+    state.index.restore(key, { main, sub, createRevision, version: seenVersion, bytes })
     if (lease !== NO_LEASE) this.#restoredLeases.set(key, lease)
     else if (this.#restoredLeases.size > 0) this.#restoredLeases.delete(key)
   }

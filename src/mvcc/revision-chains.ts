@@ -8,7 +8,7 @@ const SUB_MAX = TOMBSTONE - 1
 
 /**
  * The revisions of all keys: one chain a key, from its newest revision to its oldest. A link is a number, its
- * fields sit in columns outside the JavaScript heap: 24 bytes a revision and nothing for the collector.
+ * fields sit in columns outside the JavaScript heap: 28 bytes a revision and nothing for the collector.
  *
  * Each link also knows one far older link (skew-binary jumps), so that finding a past revision in a chain of n
  * takes O(log n) steps, and adding one stays O(1).
@@ -16,6 +16,7 @@ const SUB_MAX = TOMBSTONE - 1
 export class RevisionChains {
   readonly #main = new CounterColumn()
   readonly #sub = new WordColumn()
+  readonly #rowBytes = new WordColumn()
   readonly #previous = new WordColumn()
   readonly #jump = new WordColumn()
   readonly #depth = new WordColumn()
@@ -39,6 +40,15 @@ export class RevisionChains {
 
   isTombstone(link: number): boolean {
     return this.#sub.get(link) >= TOMBSTONE
+  }
+
+  /** Bytes of the row's value, so that what is in use is known without reading rows that go. */
+  rowBytes(link: number): number {
+    return this.#rowBytes.get(link)
+  }
+
+  setRowBytes(link: number, bytes: number): void {
+    this.#rowBytes.set(link, bytes)
   }
 
   /** The next older link of the same key; 0 = none. */

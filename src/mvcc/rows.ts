@@ -27,7 +27,8 @@ export interface RowStore {
   ): void
   /** Adds a row. Rows come in revision order. */
   appendRow(main: number, sub: number, isTombstone: boolean, value: Uint8Array): void
-  deleteRow(main: number, sub: number, isTombstone: boolean): void
+  /** `valueBytes`: how long the row's value is. */
+  deleteRow(main: number, sub: number, isTombstone: boolean, valueBytes: number): void
   /** Rows with `fromMain <= main <= toMain`. */
   rowCursor(fromMain: number, toMain: number): RowCursor
   getMeta(key: string): Uint8Array | undefined

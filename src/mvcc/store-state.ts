@@ -1,6 +1,7 @@
 import { KeyIndex } from './key-index.js'
 import type { LeaseAttachments } from './lease-attachments.js'
 import type { RowStore } from './rows.js'
+import type { HashSeed } from './slot-table.js'
 
 /** What etcd reports as the compacted revision of a store that never was compacted. */
 export const NEVER_COMPACTED = -1
@@ -12,7 +13,8 @@ export interface Pin {
 
 /** What the parts of the store share. Only src/mvcc touches it. */
 export class StoreState {
-  #index = new KeyIndex()
+  #index: KeyIndex
+  readonly #seed: HashSeed | undefined
   readonly rows: RowStore
   readonly attachments: LeaseAttachments
   /** Main revision of the newest change; 1 when there was none. */
@@ -23,7 +25,11 @@ export class StoreState {
   finishedCompactRevision = NEVER_COMPACTED
   readonly #pins = new Set<Pin>()
 
-  constructor(options: Readonly<{ rows: RowStore; attachments: LeaseAttachments }>) {
+  constructor(
+    options: Readonly<{ rows: RowStore; attachments: LeaseAttachments; hashSeed?: HashSeed }>,
+  ) {
+    this.#seed = options.hashSeed
+    this.#index = new KeyIndex(this.#seed)
     this.rows = options.rows
     this.attachments = options.attachments
   }
@@ -34,7 +40,7 @@ export class StoreState {
 
   /** Begins anew with an index without keys. For the restore, before anybody reads. */
   forgetIndex(): void {
-    this.#index = new KeyIndex()
+    this.#index = new KeyIndex(this.#seed)
     this.currentRevision = 1
   }
 

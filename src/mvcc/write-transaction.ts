@@ -61,6 +61,7 @@ export class WriteTransaction {
     const version = index.version(slot)
     const modRevision = revision(main)
     const kv = encodeKeyValue({ key, createRevision, modRevision, version, value, lease })
+    index.setRowBytes(slot, kv.length)
     rows.appendRow(main, sub, false, kv)
     const isCreate = version === 1
     this.#events.push({ type: 'PUT', key: name, modRevision, sub, isCreate, kv })
@@ -103,7 +104,9 @@ export class WriteTransaction {
     const main = this.beginRevision + 1
     const sub = this.#events.length
     index.delete(slot, main, sub)
-    rows.appendRow(main, sub, true, encodeKeyValue({ key: bytesFromLatin1(key) }))
+    const row = encodeKeyValue({ key: bytesFromLatin1(key) })
+    index.setRowBytes(slot, row.length)
+    rows.appendRow(main, sub, true, row)
     this.#events.push(deleteEvent(key, main, sub))
     const lease = attachments.leaseOf(key)
     if (lease !== NO_LEASE) attachments.detach(lease, key)

@@ -45,25 +45,31 @@ export interface FixtureOptions {
   readonly engines?: KeyValueEngines
   readonly recentBytesMax?: number
   readonly cacheBytesMax?: number
+  readonly unkeptRowsMax?: number
   readonly keepsTombstoneAtRevision?: boolean
   readonly hashesCompactions?: boolean
 }
 
 /** A store over a backend over an engine, restored from what the engine holds. */
 export async function openFixture(options: FixtureOptions = {}): Promise<Fixture> {
-  const { engines = new SimulatedEngines(defer), recentBytesMax, cacheBytesMax, ...store } = options
+  const { engines = new SimulatedEngines(defer), ...rest } = options
+  const { recentBytesMax, cacheBytesMax, unkeptRowsMax, ...store } = rest
   const opened = await new Promise<{ engine: KeyValueEngine; staged: readonly number[] }>(
     (resolve, reject) => {
       openEngine(engines, (failure, result) => (result ? resolve(result) : reject(failure)))
     },
   )
-  const fixture = await fixtureOf(opened.engine, { recentBytesMax, cacheBytesMax }, store)
+  const fixture = await fixtureOf(
+    opened.engine,
+    { recentBytesMax, cacheBytesMax, unkeptRowsMax },
+    store,
+  )
   return { ...fixture, engines, ...opened }
 }
 
 async function fixtureOf(
   engine: KeyValueEngine,
-  sizes: { recentBytesMax: number | undefined; cacheBytesMax: number | undefined },
+  sizes: Record<'recentBytesMax' | 'cacheBytesMax' | 'unkeptRowsMax', number | undefined>,
   storeOptions: { keepsTombstoneAtRevision?: boolean; hashesCompactions?: boolean },
 ): Promise<Pick<Fixture, 'backend' | 'store' | 'attachments'>> {
   const backend = new Backend({
@@ -73,6 +79,7 @@ async function fixtureOf(
       throw failure
     },
     ...(sizes.recentBytesMax === undefined ? {} : { recentBytesMax: sizes.recentBytesMax }),
+    ...(sizes.unkeptRowsMax === undefined ? {} : { unkeptRowsMax: sizes.unkeptRowsMax }),
     ...(sizes.cacheBytesMax === undefined ? {} : { cacheBytesMax: sizes.cacheBytesMax }),
   })
   const attachments = new PlainAttachments()

@@ -216,12 +216,12 @@ async function golden(): Promise<Answer[] | undefined> {
   return lines.map((line) => JSON.parse(line) as Answer)
 }
 
-test.each([true, false])(
-  'equals the recorded HashKV of etcd 3.4.23 (tombstone at the compacted revision kept: %s)',
-  async (keeps) => {
-    expect(await replay(history(), keeps)).toEqual(await golden())
-  },
-)
+test.each([
+  true,
+  false,
+])('equals the recorded HashKV of etcd 3.4.23 (tombstone at the compacted revision kept: %s)', async (keeps) => {
+  expect(await replay(history(), keeps)).toEqual(await golden())
+})
 
 test('equals the HashKV of the etcd on this machine', async (context) => {
   if (!existsSync(ETCD)) {
