@@ -3,7 +3,7 @@ import { createServer as createSocketServer, type Server, type Socket } from 'no
 import { type FastifyInstance, fastify } from 'fastify'
 import { createFastLane } from '../../src/api-v2/fast-lane.js'
 import { registerV2Routes } from '../../src/api-v2/routes.js'
-import type { V2Handler } from '../../src/api-v2/v2-handler.js'
+import { V2Handler } from '../../src/api-v2/v2-handler.js'
 import { createHttpAccess } from '../../src/base/http-access.js'
 import { registerAccessControl } from '../../src/ops/access-control.js'
 import { LocalSource } from './local-source.js'
@@ -19,14 +19,15 @@ export interface LocalServer {
 /** The v2 API over a store without raft, as the daemon composes it. Listens only when told to. */
 export async function createLocalServer(): Promise<LocalServer> {
   const access = createHttpAccess({ corsOrigins: [], hostWhitelist: [], isSecure: false })
-  let handler: V2Handler | undefined
+  const source = new LocalSource()
+  const handler = new V2Handler(source)
   const app = fastify({
     logger: false,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     serverFactory: (handle) =>
       createServer((request, response) => {
-        if (handler?.maybeHandleFirst(request, response, access) !== true) handle(request, response)
+        if (!handler.maybeHandleFirst(request, response, access)) handle(request, response)
       }),
   })
   registerAccessControl(app, {
@@ -42,8 +43,7 @@ export async function createLocalServer(): Promise<LocalServer> {
       .type('text/plain; charset=utf-8')
       .send('404 page not found\n')
   })
-  const source = new LocalSource()
-  handler = registerV2Routes(app, source)
+  registerV2Routes(app, handler)
   await app.ready()
   const fallback = (socket: Socket): void => {
     app.server.emit('connection', socket)
