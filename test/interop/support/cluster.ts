@@ -34,7 +34,7 @@ export function temporaryFolder(name: string): string {
 }
 
 /**
- * Members as child processes on free ports of 127.0.0.1, of either kind or both, plain text.
+ * Members as child processes on free ports of 127.0.0.1, of either kind or both.
  * `flags` go to every member.
  */
 export class Cluster {
@@ -42,11 +42,13 @@ export class Cluster {
   readonly members: MemberProcess[] = []
   readonly #flags: Flags
   readonly #token: string
+  readonly #scheme: 'http' | 'https'
   /** Refuse most calls, so a client is not pointed at them unless a test does. */
   readonly #learners = new Set<MemberProcess>()
   #named = 0
 
-  constructor(options: Readonly<{ name: string; flags?: Flags }>) {
+  constructor(options: Readonly<{ name: string; flags?: Flags; scheme?: 'http' | 'https' }>) {
+    this.#scheme = options.scheme ?? 'http'
     this.folder = temporaryFolder(options.name)
     this.#flags = options.flags ?? []
     this.#token = options.name
@@ -58,9 +60,7 @@ export class Cluster {
   ): Promise<Cluster> {
     const cluster = new Cluster(options)
     try {
-      for (const kind of options.kinds) await cluster.#plan(kind)
-      const initial = cluster.initialCluster()
-      for (const member of cluster.members) member.start(cluster.#startFlags(initial, 'new'))
+      await cluster.startAll(options.kinds)
       await cluster.healthy()
     } catch (error) {
       const logs = cluster.logs()
@@ -68,6 +68,13 @@ export class Cluster {
       throw new Error(`${error instanceof Error ? error.message : String(error)}\n${logs}`)
     }
     return cluster
+  }
+
+  /** Starts a new cluster of these kinds without waiting for it. */
+  async startAll(kinds: readonly MemberKind[]): Promise<void> {
+    for (const kind of kinds) await this.#plan(kind)
+    const initial = this.initialCluster()
+    for (const member of this.members) member.start(this.#startFlags(initial, 'new'))
   }
 
   async #plan(kind: MemberKind): Promise<MemberProcess> {
@@ -79,8 +86,8 @@ export class Cluster {
       kind,
       name,
       folder,
-      clientUrl: `http://127.0.0.1:${await freePort()}`,
-      peerUrl: `http://127.0.0.1:${await freePort()}`,
+      clientUrl: `${this.#scheme}://127.0.0.1:${await freePort()}`,
+      peerUrl: `${this.#scheme}://127.0.0.1:${await freePort()}`,
       flags: [],
     })
     this.members.push(member)

@@ -1,0 +1,212 @@
+/**
+ * Goal: whoever uses `ETCDCTL_API=2 etcdctl` cannot tell which daemon answers. Method: one session on the etcd of
+ * this machine with --enable-v2 and on ours, side by side; standard output, standard error and exit code of every
+ * command are compared, ids and addresses aside.
+ */
+import { existsSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Cluster } from './support/cluster.js'
+import { etcdctl } from './support/etcdctl.js'
+import { DAEMON_BUILT, ETCD, type MemberProcess } from './support/member-process.js'
+import { until } from './support/until.js'
+
+interface Command {
+  readonly args: readonly string[]
+  readonly stdin?: string
+  /** Run once this one waits at the server. */
+  readonly during?: readonly (readonly string[])[]
+  /** For commands that do not end: ended after so many lines. */
+  readonly lines?: number
+}
+
+const plain = (...lines: readonly string[]): readonly Command[] =>
+  lines.map((line) => ({ args: line.split(' ') }))
+
+const watching = (line: string, lines: number, ...during: readonly string[]): Command => ({
+  args: line.split(' '),
+  lines,
+  during: during.map((command) => command.split(' ')),
+})
+
+const ECHO =
+  'echo "$ETCD_WATCH_ACTION $ETCD_WATCH_KEY $ETCD_WATCH_VALUE $ETCD_WATCH_MODIFIED_INDEX"'
+
+const COMMANDS: readonly Command[] = [
+  ...plain(
+    'ls',
+    'ls /',
+    'ls /nothing',
+    'get /nothing',
+    'get',
+    'set /a 1',
+    'set /a 2',
+    'set a 3',
+    'get /a',
+    'get a',
+    'get /a -q',
+    '-o extended get /a',
+    '-o json get /a',
+    '-o bogus get /a',
+    '-o json get /nothing',
+    '-o extended set /a 4',
+    '-o json set /a 5',
+    'set /a',
+    'set /a 6 --swap-with-value 5',
+    'set /a 7 --swap-with-value 5',
+    'set /a 7 --swap-with-index 1',
+    'set /nothing 7 --swap-with-value 5',
+    'set /ttl 1 --ttl 100',
+    'update /ttl 2 --ttl 100',
+    'update /ttl 2',
+    'update /nothing 1',
+    'mk /a 1',
+    'mk /m 1',
+    'mk /m/below 1',
+    'mk --in-order /queue x',
+    'mk --in-order /queue y --ttl 100',
+    'mkdir /d',
+    'mkdir /d',
+    'mkdir /a',
+    'mkdir /d/e/f --ttl 100',
+    'setdir /d2',
+    'setdir /d2 --ttl 100',
+    'updatedir /d2 --ttl 200',
+    'updatedir /nothing --ttl 200',
+    'set /d/file value',
+    'set /d/_hidden value',
+    'set /d x',
+    'get /d',
+    'ls --sort /',
+    'ls --sort -p /',
+    'ls --sort --recursive /',
+    'ls --sort --recursive -p /d',
+    'ls /a',
+    'ls -q --sort /d',
+    '-o json ls --sort /d',
+    'rm /nothing',
+    'rm /d',
+    'rm --dir /d',
+    'rm --dir /d2',
+    'rm /a --with-value wrong',
+    'rm /a --with-index 1',
+    'rm /a --with-value 6',
+    'rm /m',
+    '-o json rm /ttl',
+    'rmdir /nothing',
+    'rmdir /d',
+    'rmdir /d/e/f',
+    'rm --recursive /d',
+    'rm --recursive /queue',
+    'set /big 1 --ttl 99999999',
+    'rm /big',
+    'member list',
+    'member remove abc',
+    'member remove xyz',
+    'member update abc http://127.0.0.1:1',
+    'member add x',
+    'member add x nonsense',
+    'cluster-health',
+    'nonsense',
+    'set /lower value --ttl x',
+  ),
+  { args: ['set', '/stdin'], stdin: 'from standard input' },
+  { args: ['set', '/spaces', 'two words <&> ä€😀'] },
+  { args: ['get', '/spaces'] },
+  { args: ['-o', 'json', 'get', '/spaces'] },
+  { args: ['mk', '/empty', ''] },
+  watching('watch /w', 1, 'set /w 1'),
+  watching('-o json watch /w', 1, 'set /w 2'),
+  watching('-o extended watch /w', 1, 'rm /w'),
+  watching('watch --recursive /w', 1, 'set /w/x/y 1'),
+  watching('watch --recursive --forever /w', 6, 'set /w/a 1', 'update /w/a 2', 'rm /w/a'),
+  watching('watch --forever /w/b', 2, 'set /w/b 1', 'set /w/b 2'),
+  ...plain('watch --after-index 4 --recursive /d', 'watch --after-index 5 /a'),
+  {
+    args: ['exec-watch', '--recursive', '/e', 'sh', '-c', ECHO],
+    lines: 2,
+    during: [
+      ['set', '/e/a', '1'],
+      ['rm', '/e/a'],
+    ],
+  },
+  {
+    args: ['exec-watch', '/e2', '--', 'sh', '-c', ECHO],
+    lines: 1,
+    during: [['set', '/e2', '1']],
+  },
+  // The last one: a second member that is not there takes the quorum away.
+  ...plain('member add n2 http://127.0.0.1:1', 'member list'),
+]
+
+const lineCount = (text: string): number => text.split('\n').length - 1
+
+async function watcherCount(member: MemberProcess): Promise<number> {
+  const response = await fetch(`${member.clientUrl}/v2/stats/store`)
+  const { watchers } = (await response.json()) as { watchers: number }
+  return watchers
+}
+
+async function run(member: MemberProcess, command: Command): Promise<string> {
+  const endpoints = [member.clientUrl]
+  const { args, stdin, lines, during = [] } = command
+  const before = await watcherCount(member)
+  const main = etcdctl({
+    endpoints,
+    args,
+    api: '2',
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(lines === undefined ? {} : { enough: (text: string) => lineCount(text) >= lines }),
+  })
+  for (const other of during) {
+    await until('somebody waits', async () => (await watcherCount(member)) > before)
+    await etcdctl({ endpoints, args: other, api: '2' })
+  }
+  const { stdout, stderr, code } = await main
+  const text = `stdout:\n${stdout}\nstderr:\n${stderr}\nexit code: ${code}`
+  return masked(text, member)
+}
+
+function masked(text: string, member: MemberProcess): string {
+  return text
+    .replaceAll(member.clientUrl, 'CLIENT')
+    .replaceAll(member.options.peerUrl, 'PEER')
+    .replaceAll(`${member.name}=`, 'NAME=')
+    .replaceAll(`name=${member.name}`, 'name=NAME')
+    .replace(/\b[0-9a-f]{13,16}\b/g, 'ID')
+    .replace(/"expiration":"[^"]*"/g, '"expiration":"T"')
+    .replace(/"ttl":\d+/g, '"ttl":0')
+}
+
+describe.skipIf(!existsSync(ETCD) || !existsSync(DAEMON_BUILT))('etcdctl with API 2', () => {
+  const clusters: Cluster[] = []
+  const members: MemberProcess[] = []
+
+  beforeAll(async () => {
+    for (const kind of ['etcd', 'ours'] as const) {
+      const flags = kind === 'etcd' ? ['--enable-v2'] : []
+      const cluster = await Cluster.start({ name: `v2-etcdctl-${kind}`, kinds: [kind], flags })
+      clusters.push(cluster)
+      members.push(...cluster.members)
+    }
+  })
+  afterAll(async () => {
+    for (const cluster of clusters) await cluster.destroy()
+  })
+
+  test('every command says the same', async () => {
+    const [etcd, ours] = members
+    if (etcd === undefined || ours === undefined) throw new Error('both run')
+    const seen: { expected: string; actual: string }[] = []
+    for (const command of COMMANDS) {
+      const began = Date.now()
+      const line = `etcdctl ${command.args.join(' ')}`
+      const [expected, actual] = await Promise.all([run(etcd, command), run(ours, command)])
+      const took = Date.now() - began
+      if (took > 1500) console.log(took, line, expected)
+      seen.push({ expected: `${line}\n${expected}`, actual: `${line}\n${actual}` })
+    }
+    const fs = await import('node:fs')
+    fs.writeFileSync('.tmp/ctl.txt', seen.map((x) => x.expected).join('\n=====\n'))
+    expect(seen.map(({ actual }) => actual)).toEqual(seen.map(({ expected }) => expected))
+  })
+})
