@@ -2,7 +2,7 @@
 import { type ErrorCode, errors } from '../base/errors.js'
 import { idToHex, type MemberId } from '../base/ids.js'
 import type { Member } from '../member/member.js'
-import type { MembershipOutcome } from '../member/membership-changes.js'
+import type { MembershipOutcome } from '../member/membership-service.js'
 import type { Clock } from '../ports/clock.js'
 import type { V2ApplyResult } from '../v2store/apply-request.js'
 import type { V2MembershipOutcome, V2Source } from './source.js'
@@ -72,13 +72,13 @@ export function createMemberSource(options: MemberSourceOptions): V2Source {
     members: () => member.membership.members(),
     leaderId: () => member.leaderId,
     leaderSinceMs: options.leaderSinceMs,
-    newMember: (peerUrls) => member.newMember(peerUrls, false),
+    newMember: (peerUrls) => member.members.newMember(peerUrls, false),
     addMember: (added, done) =>
-      member.addMember(added, (outcome) => done(membershipOutcome(member, added.id, outcome))),
+      member.members.add(added, (outcome) => done(membershipOutcome(member, added.id, outcome))),
     removeMember: (id, done) =>
-      member.removeMember(id, (outcome) => done(membershipOutcome(member, id, outcome))),
+      member.members.remove(id, (outcome) => done(membershipOutcome(member, id, outcome))),
     updateMember: (id, peerUrls, done) =>
-      member.updateMember(id, peerUrls, (outcome) => done(membershipOutcome(member, id, outcome))),
+      member.members.update(id, peerUrls, (outcome) => done(membershipOutcome(member, id, outcome))),
     traffic,
     followers,
   }

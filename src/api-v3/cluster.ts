@@ -1,6 +1,6 @@
 import type { MemberId } from '../base/ids.js'
 import type { Member } from '../member/member.js'
-import type { MembershipOutcome } from '../member/membership-changes.js'
+import type { MembershipOutcome } from '../member/membership-service.js'
 import type { Member as ClusterMember } from '../membership/member.js'
 import type { RpcMethod, UnaryCall } from '../ports/rpc.js'
 import type { Encodable } from '../wire/codec.js'
@@ -52,8 +52,8 @@ export function clusterMethods(context: ServiceContext): RpcMethod[] {
           call.fail(failureOf('BAD_MEMBER_URLS'))
           return
         }
-        const added = member.newMember(request.peerURLs, request.isLearner)
-        member.addMember(
+        const added = member.members.newMember(request.peerURLs, request.isLearner)
+        member.members.add(
           added,
           answer<Encodable<typeof rpc.MemberAddResponse>>(call, () => ({
             member: { ...shown(added) },
@@ -67,7 +67,7 @@ export function clusterMethods(context: ServiceContext): RpcMethod[] {
       '/etcdserverpb.Cluster/MemberRemove',
       { request: rpc.MemberRemoveRequest, response: rpc.MemberRemoveResponse },
       (request, call) =>
-        member.removeMember(
+        member.members.remove(
           request.ID as MemberId,
           answer<Encodable<typeof rpc.MemberRemoveResponse>>(call, () => allOf(member)),
         ),
@@ -77,7 +77,7 @@ export function clusterMethods(context: ServiceContext): RpcMethod[] {
       '/etcdserverpb.Cluster/MemberUpdate',
       { request: rpc.MemberUpdateRequest, response: rpc.MemberUpdateResponse },
       (request, call) =>
-        member.updateMember(
+        member.members.update(
           request.ID as MemberId,
           request.peerURLs,
           answer<Encodable<typeof rpc.MemberUpdateResponse>>(call, () => allOf(member)),
@@ -88,7 +88,7 @@ export function clusterMethods(context: ServiceContext): RpcMethod[] {
       '/etcdserverpb.Cluster/MemberPromote',
       { request: rpc.MemberPromoteRequest, response: rpc.MemberPromoteResponse },
       (request, call) =>
-        member.promoteMember(
+        member.members.promote(
           request.ID as MemberId,
           answer<Encodable<typeof rpc.MemberPromoteResponse>>(call, () => allOf(member)),
         ),

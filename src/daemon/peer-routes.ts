@@ -17,10 +17,17 @@ interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string | Uint8Array
+  /** The methods that work, when this one does not. */
+  readonly allow?: string
+  /** Names the cluster in a header, as what is told about it does. */
+  readonly isOfCluster?: boolean
 }
 const TEXT = 'text/plain; charset=utf-8'
 const JSON_TYPE = 'application/json'
 const text = (status: number, body: string): Answer => ({ status, type: TEXT, body: `${body}\n` })
+
+const PROMOTE = '/members/promote/'
+const GET_ONLY: Answer = { ...text(405, 'Method Not Allowed'), allow: 'GET' }
 
 /** The paths of the peer port beside `/raft` (facts: http.md 9). */
 export class PeerRoutes {
@@ -36,7 +43,10 @@ export class PeerRoutes {
     void this.#answer(request).then((answer) => {
       response.writeHead(answer.status, {
         'Content-Type': answer.type,
-        'X-Etcd-Cluster-ID': idToHex(this.#member.clusterId),
+        ...(answer.allow === undefined ? {} : { Allow: answer.allow }),
+        ...(answer.isOfCluster === true
+          ? { 'X-Etcd-Cluster-Id': idToHex(this.#member.clusterId) }
+          : {}),
         ...(answer.status >= 400 ? { 'X-Content-Type-Options': 'nosniff' } : {}),
       })
       response.end(answer.body)
@@ -48,14 +58,15 @@ export class PeerRoutes {
     const { method } = request
     switch (path) {
       case '/members':
-        if (method !== 'GET') return text(405, 'Method Not Allowed')
+        if (method !== 'GET') return GET_ONLY
         return {
           status: 200,
           type: JSON_TYPE,
           body: `${encodeMembers(this.#member.membership.members())}\n`,
+          isOfCluster: true,
         }
       case '/version':
-        if (method !== 'GET') return text(405, 'Method Not Allowed')
+        if (method !== 'GET') return GET_ONLY
         return { status: 200, type: JSON_TYPE, body: versionJson(this.#versions) }
       case '/downgrade/enabled':
         return this.#downgrade()
@@ -64,11 +75,8 @@ export class PeerRoutes {
       case '/members/hashkv':
         return this.#withBody(request, path)
       default:
-        if (path.startsWith('/members/promote/'))
-          return this.#promote(path.slice('/members/promote/'.length), method)
-        return path.startsWith('/members/')
-          ? text(400, 'bad path')
-          : text(404, '404 page not found')
+        if (!path.startsWith(PROMOTE)) return text(404, '404 page not found')
+        return { ...(await this.#promote(path.slice(PROMOTE.length), method)), isOfCluster: true }
     }
   }
 
@@ -88,7 +96,7 @@ export class PeerRoutes {
     }
     const body = Buffer.concat(chunks)
     try {
-      if (path === '/members/hashkv') return await this.#hashKv(body)
+      if (path === '/members/hashkv') return { ...(await this.#hashKv(body)), isOfCluster: true }
       return await (path === '/leases' ? this.#keepAlive(body) : this.#timeToLive(body))
     } catch {
       return text(400, 'error unmarshalling request')
@@ -192,12 +200,13 @@ export class PeerRoutes {
     if (!/^\d{1,20}$/.test(digits)) return text(404, `member ${digits} not found in cluster`)
     const id = memberId(BigInt(digits))
     return new Promise((resolve) => {
-      this.#member.promoteMember(id, (outcome) => {
+      this.#member.members.promote(id, (outcome) => {
         if (outcome.kind === 'changed') {
           resolve({
             status: 200,
             type: JSON_TYPE,
             body: `${encodeMembers(this.#member.membership.members())}\n`,
+            isOfCluster: true,
           })
         } else if (outcome.code === 'MEMBER_NOT_FOUND')
           resolve(text(404, 'membership: ID not found'))

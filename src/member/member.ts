@@ -12,48 +12,24 @@ import {
   revision,
   type Term,
 } from '../base/ids.js'
-import { exhaustive, invariant } from '../base/invariant.js'
-import { CLUSTER_VERSION_PATH } from '../base/v2-paths.js'
-import { detectInvalidDowngrade, parseVersion } from '../membership/cluster-version.js'
-import {
-  type Member as ClusterMember,
-  computeMemberId,
-  encodeAddContext,
-  encodeMember,
-  encodePromoteContext,
-  parseAttributes,
-} from '../membership/member.js'
-import { type Membership, membershipErrors } from '../membership/membership.js'
-import {
-  type Connections,
-  checkAdd,
-  checkPromote,
-  checkRemove,
-} from '../membership/reconfiguration.js'
+import { invariant } from '../base/invariant.js'
+import type { Membership } from '../membership/membership.js'
 import type { MvccStore } from '../mvcc/mvcc-store.js'
-import type { StoreEvent } from '../mvcc/store-event.js'
 import type { Clock, Scheduler } from '../ports/clock.js'
 import type { Log } from '../ports/log.js'
 import type { PeerEvents, PeerNetwork } from '../ports/peer-network.js'
 import type { MemoryStorage } from '../raft/memory-storage.js'
 import type { RaftMessage, RawNode, SoftState, Status } from '../raft/raw-node.js'
-import { applyV2Request } from '../v2store/apply-request.js'
 import type { WatchHub } from '../watch/watch-hub.js'
-import { type Operation, openEntry, sealEncoded } from '../wire/raft-envelope.js'
-import {
-  ConfChange,
-  ConfChangeV2,
-  type ConfState,
-  type Entry,
-  type Message,
-  type Snapshot,
-} from '../wire/raftpb.js'
+import { type Operation, sealEncoded, type V3Request } from '../wire/raft-envelope.js'
+import type { ConfState, Entry, Message, Snapshot } from '../wire/raftpb.js'
 import { WireError } from '../wire/reader.js'
 import { AlarmRequest, type ResponseHeader } from '../wire/rpc.js'
 import { V2Request } from '../wire/v2-request.js'
+import { ClusterSupervisor } from './cluster-supervisor.js'
 import { Compactor } from './compactor.js'
-import { encodeConfState } from './conf-state-row.js'
-import { decideVersion } from './decide-version.js'
+import { EntryApplier } from './entry-applier.js'
+import { Leadership, type LeadershipDone } from './leadership.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import type { LeaderCalls, LeaseAnswer, MemberLog, TimeToLiveAnswer } from './member-parts.js'
 import {
@@ -62,7 +38,11 @@ import {
   PROPOSALS_MAX,
   requestTimeoutMs,
 } from './member-settings.js'
-import type { MembershipOutcome } from './membership-changes.js'
+import {
+  type MembershipDone,
+  MembershipService,
+  type ProposedChange,
+} from './membership-service.js'
 import { type Proposal, type ProposalOutcome, Proposals } from './proposals.js'
 import { type DurableWrite, RaftLoop } from './raft-loop.js'
 import { Reads } from './reads.js'
@@ -103,19 +83,8 @@ export interface MemberOptions {
   readonly onRemoved: () => void
 }
 
-/** What the leader looks like from here, for whoever waits for it to change. */
-interface LeadershipWaiter {
-  readonly target: MemberId
-  readonly deadlineMs: number
-  readonly done: (failure: ErrorCode | undefined) => void
-}
-
 /** Bytes of proposals put into one message to the leader. */
 const SUBMIT_BYTES_MAX = 1 << 20
-/** Between two looks at the cluster's version by the leader, ms (facts: peer-protocol.md 11). */
-const VERSION_PASS_MS = 4000
-/** Between two looks of the leader at v2 keys whose time is over, ms. */
-const V2_SYNC_MS = 500
 
 /**
  * One member of the cluster: proposals and reads go in, committed entries are applied in order, and
@@ -143,21 +112,19 @@ export class Member implements PeerEvents {
   readonly #compactor: Compactor
   readonly #snapshots: SnapshotKeeper
   readonly #requestTimeoutMs: number
+  readonly #leadership: Leadership
+  readonly #supervisor: ClusterSupervisor
+  readonly #applier: EntryApplier
+  /** Changes of membership; what they come to is told once they are applied. */
+  readonly members: MembershipService
   #state: ReplicatedState
   #confState: ConfState
   /** Proposals that raft has not taken yet: there is no leader, or its window is full. */
   #unsubmitted: Proposal[] = []
-  #soft: SoftState
-  #leaderElectedMs = Number.NEGATIVE_INFINITY
-  #leaderChangesSeen = 0
   #isStopped = false
   /** A snapshot of another member is being installed: there is no state to read meanwhile. */
   #isReplacingState = false
-  #isAskingVersions = false
   #isDefragmenting = false
-  #nextVersionPassMs = 0
-  #nextV2SyncMs = 0
-  #leadershipWaiters: LeadershipWaiter[] = []
   /** Figures for metrics. */
   readonly counts = {
     proposalsFailed: 0,
@@ -185,7 +152,7 @@ export class Member implements PeerEvents {
     this.#ids = options.requestIds
     this.#clock = options.clock
     this.#state = options.state
-    this.#soft = this.#node.basicStatus().softState
+    this.#leadership = new Leadership(this.#node.basicStatus().softState)
     this.#confState = this.#storage.initialState().confState
     this.#requestTimeoutMs = requestTimeoutMs(options.settings)
     this.#loop = new RaftLoop({
@@ -200,7 +167,7 @@ export class Member implements PeerEvents {
         installSnapshot: (snapshot, write, done) => this.#install(snapshot, write, done),
         send: (messages) => this.#network.send(messages),
         sendSnapshot: (message) => this.#sendSnapshot(message),
-        apply: (entry) => this.#apply(entry),
+        apply: (entry) => this.#applier.apply(entry),
         onApplied: (applied) => this.#onApplied(applied),
         onRead: (context, index) => {
           this.#reads.onAnswer(context, index)
@@ -209,6 +176,18 @@ export class Member implements PeerEvents {
         onSoftState: (soft) => this.#onSoftState(soft),
         nowMs: () => this.#clock.monotonicMs(),
       },
+    })
+    this.#applier = this.#createApplier()
+    this.members = this.#createMembershipService()
+    this.#supervisor = new ClusterSupervisor({
+      clock: this.#clock,
+      log: this.#log,
+      leaderCalls: this.#leaderCalls,
+      isLeader: () => this.isLeader && !this.#isStopped,
+      membership: () => this.membership,
+      hasV2TtlKeys: () => this.#state.v2.hasTtlKeys,
+      proposeV2: (request) => this.proposeV2(request, () => undefined),
+      isSelf: (id) => id === this.id,
     })
     this.#reads = new Reads({
       nextContext: () => this.#ids.nextBytes(),
@@ -245,6 +224,45 @@ export class Member implements PeerEvents {
     })
   }
 
+  #createApplier(): EntryApplier {
+    return new EntryApplier({
+      id: this.id,
+      clusterId: this.clusterId,
+      node: this.#node,
+      clock: this.#clock,
+      log: this.#log,
+      network: this.#network,
+      proposals: this.#proposals,
+      warningApplyMs: this.settings.warningApplyMs,
+      state: () => this.#state,
+      onEvents: (events) => this.hub.notify(this.#state.store.currentRevision, events),
+      onNewTerm: (entry) => this.#onNewTerm(entry),
+      onV3Applied: (entry, isOverQuota) => this.#onV3Applied(entry, isOverQuota),
+      onConfState: (confState) => {
+        this.#confState = confState
+      },
+      onSlow: (operation, tookMs) => this.#onSlowApply(operation, tookMs),
+      onSelfRemoved: () => this.removedFromCluster(),
+      onFatal: (message) => this.#fatal(message, undefined),
+    })
+  }
+
+  #createMembershipService(): MembershipService {
+    return new MembershipService({
+      id: this.id,
+      isStrict: this.settings.strictReconfigCheck,
+      clock: this.#clock,
+      log: this.#log,
+      network: this.#network,
+      leaderCalls: this.#leaderCalls,
+      membership: () => this.membership,
+      isLeader: () => this.isLeader,
+      leaderUrls: () => this.#leaderUrls(),
+      raftStatus: () => this.#node.status(),
+      propose: (change, done) => this.#proposeConfChange(change, done),
+    })
+  }
+
   // What it is.
 
   get backend(): Backend {
@@ -273,11 +291,11 @@ export class Member implements PeerEvents {
 
   /** The leader as this member sees it; 0n = none. */
   get leaderId(): MemberId {
-    return this.#soft.lead
+    return this.#leadership.leaderId
   }
 
   get isLeader(): boolean {
-    return this.#soft.role === 'leader'
+    return this.#leadership.isLeader
   }
 
   get isLearner(): boolean {
@@ -302,7 +320,7 @@ export class Member implements PeerEvents {
   }
 
   get leaderChangesSeen(): number {
-    return this.#leaderChangesSeen
+    return this.#leadership.changesSeen
   }
 
   get pendingProposalCount(): number {
@@ -347,10 +365,9 @@ export class Member implements PeerEvents {
     this.#proposals.expire(nowMs, (proposal) => this.#timeoutCode(proposal.startedMs))
     this.#unsubmitted = this.#unsubmitted.filter(({ id }) => this.#proposals.get(id) !== undefined)
     this.#reads.tick(nowMs, 'TIMEOUT')
-    this.#expireLeadershipWaiters(nowMs)
+    this.#leadership.expire(nowMs)
     this.#leases.tick()
-    this.#superviseVersion(nowMs)
-    this.#superviseV2Expiry()
+    this.#supervisor.tick()
     this.#loop.poke()
   }
 
@@ -384,7 +401,8 @@ export class Member implements PeerEvents {
       end()
       return
     }
-    this.moveLeader(target, end)
+    // A transferee that does not answer within two elections will not.
+    this.moveLeader(target, end, 2 * this.settings.electionTimeoutMs)
   }
 
   #end(done: () => void): void {
@@ -490,7 +508,7 @@ export class Member implements PeerEvents {
   }
 
   #submit(): void {
-    if (this.#soft.lead === NO_MEMBER) return
+    if (this.#leadership.leaderId === NO_MEMBER) return
     while (this.#unsubmitted.length > 0) {
       const datas: Uint8Array[] = []
       let bytes = 0
@@ -510,8 +528,9 @@ export class Member implements PeerEvents {
   /** etcd's guess at why nothing came in time. */
   #timeoutCode(startedMs: number): ErrorCode {
     this.counts.proposalsFailed++
-    const lostMs = this.#leaderElectedMs - 2 * this.settings.electionTimeoutMs
-    if (startedMs > lostMs && startedMs < this.#leaderElectedMs) return 'TIMEOUT_LEADER_FAILURE'
+    const lostMs = this.#leadership.electedMs - 2 * this.settings.electionTimeoutMs
+    if (startedMs > lostMs && startedMs < this.#leadership.electedMs)
+      return 'TIMEOUT_LEADER_FAILURE'
     if (this.leaderId === NO_MEMBER) return 'TIMEOUT'
     if (this.isLeader) {
       return this.#isConnectedToQuorumSince(startedMs) ? 'TIMEOUT' : 'TIMEOUT_CONNECTION_LOST'
@@ -579,96 +598,7 @@ export class Member implements PeerEvents {
 
   // Membership.
 
-  /** A member to be added, with the id that it gets if it is added now. */
-  newMember(peerUrls: readonly string[], isLearner: boolean): ClusterMember {
-    const urls = [...peerUrls].sort()
-    const unixSeconds = Math.floor(this.#clock.wallMs() / 1000)
-    const id = computeMemberId({ peerUrls: urls, token: '', unixSeconds })
-    return { id, peerUrls: urls, isLearner, name: '', clientUrls: [] }
-  }
-
-  addMember(member: ClusterMember, done: (outcome: MembershipOutcome) => void): void {
-    const refusal = this.settings.strictReconfigCheck
-      ? checkAdd(this.membership.members(), member, this.#connections())
-      : undefined
-    if (refusal !== undefined) {
-      this.#log.warn('rejecting member add request', { code: refusal })
-      done({ kind: 'failed', code: refusal })
-      return
-    }
-    this.#proposeConfChange(
-      {
-        type: member.isLearner ? 'ConfChangeAddLearnerNode' : 'ConfChangeAddNode',
-        nodeId: member.id,
-        context: encodeAddContext(member),
-      },
-      done,
-    )
-  }
-
-  removeMember(id: MemberId, done: (outcome: MembershipOutcome) => void): void {
-    const isKnown = this.membership.member(id) !== undefined
-    const refusal =
-      this.settings.strictReconfigCheck && isKnown
-        ? checkRemove(this.membership.members(), id, this.#connections())
-        : undefined
-    if (refusal !== undefined) {
-      this.#log.warn('rejecting member remove request', { code: refusal })
-      done({ kind: 'failed', code: refusal })
-      return
-    }
-    this.#proposeConfChange({ type: 'ConfChangeRemoveNode', nodeId: id, context: '' }, done)
-  }
-
-  updateMember(
-    id: MemberId,
-    peerUrls: readonly string[],
-    done: (outcome: MembershipOutcome) => void,
-  ): void {
-    const member = { id, peerUrls, isLearner: false, name: '', clientUrls: [] }
-    const known = this.membership.member(id)
-    const context = encodeMember({ ...member, isLearner: known?.isLearner ?? false })
-    this.#proposeConfChange({ type: 'ConfChangeUpdateNode', nodeId: id, context }, done)
-  }
-
-  promoteMember(id: MemberId, done: (outcome: MembershipOutcome) => void): void {
-    if (!this.isLeader) {
-      const urls = this.#leaderUrls()
-      if (urls === undefined) done({ kind: 'failed', code: 'NO_LEADER' })
-      else this.#leaderCalls.promote(urls, id, done)
-      return
-    }
-    const member = this.membership.member(id)
-    const refusal = member === undefined ? 'MEMBER_NOT_FOUND' : this.#promotionRefusal(member)
-    if (refusal !== undefined) done({ kind: 'failed', code: refusal })
-    else {
-      const context = encodePromoteContext(id)
-      this.#proposeConfChange({ type: 'ConfChangeAddNode', nodeId: id, context }, done)
-    }
-  }
-
-  #promotionRefusal(member: ClusterMember): ErrorCode | undefined {
-    if (!member.isLearner) return 'MEMBER_NOT_LEARNER'
-    const { progress } = this.#node.status()
-    const learnerMatch = progress.get(member.id)?.match ?? 0
-    const leaderMatch = progress.get(this.id)?.match ?? 0
-    const refusal = checkPromote(this.membership.members(), { learnerMatch, leaderMatch })
-    const isStrict = this.settings.strictReconfigCheck || refusal === 'LEARNER_NOT_READY'
-    return isStrict ? refusal : undefined
-  }
-
-  #connections(): Connections {
-    return {
-      localId: this.id,
-      nowMs: this.#clock.monotonicMs(),
-      activeSinceMs: (id) => this.#network.activeSinceMs(id),
-    }
-  }
-
-  #proposeConfChange(
-    change: { type: ConfChange['type']; nodeId: MemberId; context: string },
-    done: (outcome: MembershipOutcome) => void,
-  ): void {
+  #proposeConfChange(change: ProposedChange, done: MembershipDone): void {
     const refusal = this.#refusal()
     if (refusal !== undefined) {
       done({ kind: 'failed', code: refusal })
@@ -695,7 +625,7 @@ export class Member implements PeerEvents {
   }
 
   /** Hands leadership to a voter; `done` once it leads, or with why not. */
-  moveLeader(target: MemberId, done: (failure: ErrorCode | undefined) => void): void {
+  moveLeader(target: MemberId, done: LeadershipDone, withinMs = this.#requestTimeoutMs): void {
     if (!this.isLeader) {
       done('NOT_LEADER')
       return
@@ -713,17 +643,9 @@ export class Member implements PeerEvents {
       'current-leader-member-id': this.id.toString(16),
       'transferee-member-id': target.toString(16),
     })
-    const deadlineMs = this.#clock.monotonicMs() + this.#requestTimeoutMs
-    this.#leadershipWaiters.push({ target, deadlineMs, done })
+    this.#leadership.waitFor(target, this.#clock.monotonicMs() + withinMs, done)
     this.#node.transferLeader(target)
     this.#loop.poke()
-  }
-
-  #expireLeadershipWaiters(nowMs: number): void {
-    const late = this.#leadershipWaiters.filter((waiter) => waiter.deadlineMs <= nowMs)
-    if (late.length === 0) return
-    this.#leadershipWaiters = this.#leadershipWaiters.filter((waiter) => waiter.deadlineMs > nowMs)
-    for (const waiter of late) waiter.done('TIMEOUT_LEADER_TRANSFER')
   }
 
   // What the network tells.
@@ -731,7 +653,7 @@ export class Member implements PeerEvents {
   deliver(message: Message): void {
     if (this.#isStopped) return
     try {
-      this.#node.step({ ...message, responses: undefined })
+      this.#node.step(message)
     } catch (error) {
       // A peer's proposal that cannot be decoded is its mistake; everything else that throws is
       // ours.
@@ -824,170 +746,13 @@ export class Member implements PeerEvents {
     this.#options.onFatal(message, cause)
   }
 
-  #apply(entry: Entry): void {
-    const isNew = entry.index > this.backend.consistentIndex
-    if (isNew) this.backend.setConsistentIndex(entry.index, entry.term)
-    switch (entry.type) {
-      case 'EntryNormal':
-        this.#applyNormal(entry, isNew)
-        return
-      case 'EntryConfChange':
-        this.#applyConfChange(ConfChange.decode(entry.data), isNew)
-        return
-      case 'EntryConfChangeV2':
-        this.#setConfState(this.#node.applyConfChange(ConfChangeV2.decode(entry.data)), isNew)
-        return
-      case 'UNKNOWN':
-        this.#fatal('an entry of an unknown type was committed', undefined)
-        return
-      default:
-        exhaustive(entry.type)
-    }
-  }
-
-  #applyNormal(entry: Entry, isNew: boolean): void {
-    const opened = openEntry(entry.data)
-    switch (opened.kind) {
-      case 'noop':
-        if (this.isLeader && entry.term === this.term) this.#onLeading()
-        return
-      case 'unknown':
-        this.#fatal('an entry holds a request that this version does not know', undefined)
-        return
-      case 'v2':
-        this.#applyV2(opened.request, isNew)
-        return
-      case 'v3': {
-        if (!isNew) return
-        const startedMs = this.#clock.monotonicMs()
-        const applied = this.#state.machine.apply(opened, startedMs)
-        if (applied.events.length > 0) this.#notify(applied.events)
-        if (opened.operation === 'leaseRevoke') this.#leases.onRevoked(leaseId(opened.request.ID))
-        if (opened.operation === 'compaction') this.#compactor.poke()
-        if (applied.isOverQuota && this.isLeader) this.raiseNoSpace()
-        this.#proposals.settle(opened.id, applied.outcome)
-        const tookMs = this.#clock.monotonicMs() - startedMs
-        if (tookMs > this.settings.warningApplyMs) this.#warnSlowApply(opened.operation, tookMs)
-        return
-      }
-      default:
-        exhaustive(opened)
-    }
-  }
-
-  #notify(events: readonly StoreEvent[]): void {
-    this.hub.notify(this.#state.store.currentRevision, events)
-  }
-
-  #warnSlowApply(operation: string, tookMs: number): void {
+  #onSlowApply(operation: string, tookMs: number): void {
     this.counts.slowApplies++
     this.#log.warn('apply request took too long', {
       took: `${tookMs.toFixed(3)}ms`,
       'expected-duration': `${this.settings.warningApplyMs}ms`,
       request: operation,
     })
-  }
-
-  #applyV2(request: V2Request, isNew: boolean): void {
-    const sinks = { tree: this.#state.v2, rows: isNew ? this.#state.membershipRows : undefined }
-    const result = applyV2Request(this.#state.v2, request, this.#clock.wallMs())
-    if (result.kind === 'member-attributes') {
-      const attributes = parseAttributes(result.attributes)
-      if (attributes !== undefined) {
-        const outcome = this.membership.setAttributes(result.memberId, attributes, sinks)
-        if (outcome === 'updated')
-          this.#log.info('updated member attributes', {
-            'member-id': result.memberId.toString(16),
-            name: attributes.name,
-          })
-      }
-    } else if (result.kind === 'cluster-version') {
-      const version = parseVersion(result.version)
-      if (version !== undefined) {
-        const isFirst = this.membership.version === undefined
-        this.membership.setVersion(version, sinks)
-        this.#onClusterVersion(isFirst)
-      }
-    }
-    const outcome = { kind: 'applied', response: result, revision: this.currentRevision } as const
-    this.#proposals.settle(request.ID, outcome)
-  }
-
-  #onClusterVersion(isFirst: boolean): void {
-    const { version: cluster, downgrade } = this.membership
-    invariant(cluster !== undefined, 'the cluster version was just set')
-    const text = `${cluster.major}.${cluster.minor}`
-    const fields = {
-      'cluster-id': this.clusterId.toString(16),
-      'local-member-id': this.id.toString(16),
-      'cluster-version': text,
-    }
-    this.#log.info(isFirst ? 'set initial cluster version' : 'updated cluster version', fields)
-    this.#log.info('enabled capabilities for version', { 'cluster-version': text })
-    const problem = detectInvalidDowngrade({ cluster, downgrade })
-    if (problem !== undefined) this.#fatal(problem, undefined)
-  }
-
-  #applyConfChange(change: ConfChange, isNew: boolean): void {
-    const verdict = this.membership.validate(change)
-    if (verdict.kind !== 'valid') {
-      // A change that makes no sense any more must still be acknowledged to raft, as one of nobody.
-      this.#setConfState(this.#node.applyConfChange({ ...change, nodeId: NO_MEMBER }), isNew)
-      const code = verdict.kind === 'refused' ? membershipErrors[verdict.error].code : 'INTERNAL'
-      this.#proposals.settle(change.id as never, { kind: 'failed', code })
-      return
-    }
-    this.#setConfState(this.#node.applyConfChange(change), isNew)
-    const applied = verdict.change
-    this.membership.apply(applied, {
-      tree: this.#state.v2,
-      rows: isNew ? this.#state.membershipRows : undefined,
-    })
-    this.#followMembership(applied.kind === 'add' ? applied.member.id : applied.id, applied.kind)
-    const outcome = { kind: 'applied', response: {}, revision: this.currentRevision } as const
-    this.#proposals.settle(change.id as never, outcome)
-  }
-
-  /** Lets the network follow a change of membership. */
-  #followMembership(id: MemberId, kind: 'add' | 'promote' | 'remove' | 'update'): void {
-    const fields = {
-      'cluster-id': this.clusterId.toString(16),
-      'local-member-id': this.id.toString(16),
-    }
-    const member = this.membership.member(id)
-    switch (kind) {
-      case 'add':
-        this.#log.info('added member', {
-          ...fields,
-          'added-peer-id': id.toString(16),
-          'added-peer-peer-urls': member?.peerUrls,
-        })
-        if (id !== this.id) this.#network.addPeer(id, member?.peerUrls ?? [])
-        return
-      case 'update':
-        this.#log.info('updated member', {
-          ...fields,
-          'updated-remote-peer-id': id.toString(16),
-          'updated-remote-peer-urls': member?.peerUrls,
-        })
-        if (id !== this.id) this.#network.updatePeer(id, member?.peerUrls ?? [])
-        return
-      case 'promote':
-        this.#log.info('promote member', { ...fields, 'promoted-member-id': id.toString(16) })
-        return
-      case 'remove':
-        this.#log.info('removed member', { ...fields, 'removed-remote-peer-id': id.toString(16) })
-        if (id === this.id) this.removedFromCluster()
-        else this.#network.removePeer(id)
-        return
-      default:
-        exhaustive(kind)
-    }
-  }
-
-  #setConfState(confState: ConfState, isNew: boolean): void {
-    this.#confState = confState
-    if (isNew) this.backend.putMeta('confState', encodeConfState(confState))
   }
 
   #onApplied(applied: LogIndex): void {
@@ -1013,70 +778,27 @@ export class Member implements PeerEvents {
   }
 
   #onSoftState(soft: SoftState): void {
-    const before = this.#soft
-    this.#soft = soft
-    if (before.lead !== soft.lead) {
-      if (soft.lead !== NO_MEMBER) {
-        this.#leaderChangesSeen++
-        this.#leaderElectedMs = this.#clock.monotonicMs()
-      }
-      this.#reads.onLeaderChange()
-      const reached = this.#leadershipWaiters.filter(({ target }) => target === soft.lead)
-      this.#leadershipWaiters = this.#leadershipWaiters.filter(({ target }) => target !== soft.lead)
-      for (const waiter of reached) waiter.done(undefined)
-    }
-    if (before.role === 'leader' && soft.role !== 'leader') {
+    const change = this.#leadership.onSoftState(soft, this.#clock.monotonicMs())
+    if (change.isOtherLeader) this.#reads.onLeaderChange()
+    if (change.isDemoted) {
       this.#state.lessor.demote()
       this.#leases.onDemoted()
     }
     this.#loop.poke()
   }
 
-  /** The first entry of this member's term is applied: from now on it answers for leases. */
-  #onLeading(): void {
+  /** Once the first entry of its own term is applied, a leader answers for leases. */
+  #onNewTerm(entry: Entry): void {
+    if (!this.isLeader || entry.term !== this.term) return
     const nowMs = this.#clock.monotonicMs()
     this.#state.lessor.promote(this.settings.electionTimeoutMs, nowMs)
-    this.#nextVersionPassMs = 0
-    this.#superviseVersion(nowMs)
+    this.#supervisor.onLeading()
   }
 
-  // What the leader looks after.
-
-  #superviseVersion(nowMs: number): void {
-    if (!this.isLeader || this.#isAskingVersions || nowMs < this.#nextVersionPassMs) return
-    this.#nextVersionPassMs = nowMs + VERSION_PASS_MS
-    this.#isAskingVersions = true
-    const others = this.membership.members().filter(({ id }) => id !== this.id)
-    this.#leaderCalls.versions(others, (texts) => {
-      this.#isAskingVersions = false
-      if (!this.isLeader || this.#isStopped) return
-      const version = decideVersion(this.membership, texts)
-      if (version === undefined) return
-      const isFirst = this.membership.version === undefined
-      this.#log.info(
-        isFirst
-          ? 'setting up initial cluster version using v2 API'
-          : 'updating cluster version using v2 API',
-        { 'cluster-version': version },
-      )
-      this.proposeV2(
-        V2Request.create({ Method: 'PUT', Path: CLUSTER_VERSION_PATH, Val: version }),
-        () => undefined,
-      )
-    })
-  }
-
-  /**
-   * Keys of the v2 tree whose time is over are removed on all members by an entry that names the
-   * time.
-   */
-  #superviseV2Expiry(): void {
-    if (!this.isLeader || !this.#state.v2.hasTtlKeys) return
-    const nowMs = this.#clock.monotonicMs()
-    if (nowMs < this.#nextV2SyncMs) return
-    this.#nextV2SyncMs = nowMs + V2_SYNC_MS
-    const Time = BigInt(Math.floor(this.#clock.wallMs())) * 1_000_000n
-    this.proposeV2(V2Request.create({ Method: 'SYNC', Time }), () => undefined)
+  #onV3Applied(entry: V3Request, isOverQuota: boolean): void {
+    if (entry.operation === 'leaseRevoke') this.#leases.onRevoked(leaseId(entry.request.ID))
+    if (entry.operation === 'compaction') this.#compactor.poke()
+    if (isOverQuota && this.isLeader) this.raiseNoSpace()
   }
 
   // Snapshots between members.

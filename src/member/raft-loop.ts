@@ -90,7 +90,7 @@ export class RaftLoop {
 
   /** Something was put into the core: its Ready is handled at the end of this turn. */
   poke(): void {
-    if (this.#isScheduled || this.#isRunning || this.#isStopped) return
+    if (this.#isScheduled || this.#isStopped) return
     this.#isScheduled = true
     this.#scheduler.soon(() => {
       this.#isScheduled = false

@@ -105,6 +105,12 @@ export class Cluster {
     return this.#replacement !== undefined
   }
 
+  describe(): string {
+    if (this.#replacement === undefined) return ''
+    const { node, stage, oldId } = this.#replacement
+    return `; m${node.place} is being replaced: ${stage}, old id ${oldId?.toString(16)}`
+  }
+
   crash(node: SimulatedNode, kind: 'crash' | 'power-loss'): void {
     if (node.isDown) return
     node.kill(kind)
@@ -184,7 +190,11 @@ export class Cluster {
       return
     }
     this.world.mark('stopped-by-disk')
-    this.world.queue.after(10_000, () => this.restartLater(node))
+    // What a failed sync left in memory is not what the medium has: only a reboot makes it honest.
+    this.world.queue.after(10_000, () => {
+      node.kill('power-loss')
+      this.restartLater(node)
+    })
   }
 
   #supervise(): void {
@@ -206,7 +216,7 @@ export class Cluster {
       case 'removing':
         if (oldId !== undefined && view.membership.member(oldId) !== undefined) {
           if (asked === undefined || !isActing) return
-          leader?.run(leader.incarnation, () => asked.removeMember(oldId, () => undefined))
+          leader?.run(leader.incarnation, () => asked.members.remove(oldId, () => undefined))
           return
         }
         node.wipe()
@@ -216,8 +226,8 @@ export class Cluster {
       case 'adding':
         if (here === undefined) {
           if (asked === undefined || !isActing) return
-          const member = asked.newMember(node.peerUrls, isLearner)
-          leader?.run(leader.incarnation, () => asked.addMember(member, () => undefined))
+          const member = asked.members.newMember(node.peerUrls, isLearner)
+          leader?.run(leader.incarnation, () => asked.members.add(member, () => undefined))
           return
         }
         this.world.mark('member-added')
@@ -238,7 +248,7 @@ export class Cluster {
           return
         }
         if (asked === undefined || !isActing) return
-        leader?.run(leader.incarnation, () => asked.promoteMember(here.id, () => undefined))
+        leader?.run(leader.incarnation, () => asked.members.promote(here.id, () => undefined))
     }
   }
 }
