@@ -122,18 +122,16 @@ const COMMANDS: readonly Command[] = [
   watching('watch --forever /w/b', 2, 'set /w/b 1', 'set /w/b 2'),
   ...plain('watch --after-index 4 --recursive /d', 'watch --after-index 5 /a'),
   {
-    args: ['exec-watch', '--recursive', '/e', 'sh', '-c', ECHO],
-    lines: 2,
+    args: ['exec-watch', '--recursive', '/e', '--', 'sh', '-c', ECHO],
+    lines: 3,
     during: [
       ['set', '/e/a', '1'],
+      ['mkdir', '/e/directory'],
+      ['update', '/e/a', '2'],
       ['rm', '/e/a'],
     ],
   },
-  {
-    args: ['exec-watch', '/e2', '--', 'sh', '-c', ECHO],
-    lines: 1,
-    during: [['set', '/e2', '1']],
-  },
+  ...plain('exec-watch', 'exec-watch /a'),
   // The last one: a second member that is not there takes the quorum away.
   ...plain('member add n2 http://127.0.0.1:1', 'member list'),
 ]
@@ -163,7 +161,9 @@ async function run(member: MemberProcess, command: Command): Promise<string> {
   }
   const { stdout, stderr, code } = await main
   const text = `stdout:\n${stdout}\nstderr:\n${stderr}\nexit code: ${code}`
-  return masked(text, member)
+  const shown = masked(text, member)
+  // Members are listed by their ids, which say nothing.
+  return args[0] === 'member' ? shown.split(/\n|,/).sort().join('\n') : shown
 }
 
 function masked(text: string, member: MemberProcess): string {
@@ -171,6 +171,7 @@ function masked(text: string, member: MemberProcess): string {
     .replaceAll(member.clientUrl, 'CLIENT')
     .replaceAll(member.options.peerUrl, 'PEER')
     .replaceAll(`${member.name}=`, 'NAME=')
+    .replace(/INITIAL_CLUSTER="(.*)"/, 'INITIAL_CLUSTER=\n$1\n')
     .replaceAll(`name=${member.name}`, 'name=NAME')
     .replace(/\b[0-9a-f]{13,16}\b/g, 'ID')
     .replace(/"expiration":"[^"]*"/g, '"expiration":"T"')
