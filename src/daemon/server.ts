@@ -24,6 +24,7 @@ import type { Member } from '../member/member.js'
 import { formatVersion } from '../membership/cluster-version.js'
 import { encodeAttributes } from '../membership/member.js'
 import { registerAccessControl } from '../ops/access-control.js'
+import { cleanPath, movedPage } from '../ops/clean-path.js'
 import { Metrics } from '../ops/metrics.js'
 import { type OpsSource, registerHealthRoutes, registerInfoRoutes } from '../ops/routes.js'
 import { PeerTransport } from '../peer/peer-transport.js'
@@ -437,7 +438,15 @@ export class EtcdServer {
       onRefusedHost: (host) =>
         this.#log.warn('rejecting HTTP request to prevent DNS rebinding attacks', { host }),
     })
-    app.setNotFoundHandler((_request, reply) => {
+    app.setNotFoundHandler((request, reply) => {
+      const [path = '', ...query] = request.url.split('?')
+      const clean = cleanPath(path)
+      if (clean !== path) {
+        const location = [clean, ...query].join('?')
+        const page = request.method === 'GET' ? movedPage(location) : ''
+        reply.code(301).header('Location', location).type('text/html; charset=utf-8').send(page)
+        return
+      }
       reply
         .code(404)
         .header('X-Content-Type-Options', 'nosniff')

@@ -105,9 +105,10 @@ async function sendCheckz(
 /** `/version` and `/debug/vars`. */
 export function registerInfoRoutes(app: FastifyInstance, source: OpsSource): void {
   getOnly(app, '/version', (_request, reply) =>
-    reply.type('application/json').send(versionJson(source)),
+    /* As bytes: to a string of JSON fastify adds a charset, which etcd does not. */
+    reply.type('application/json').send(Buffer.from(versionJson(source))),
   )
-  app.all('/debug/vars', (_request, reply) =>
+  getOnly(app, '/debug/vars', (_request, reply) =>
     reply
       .type('application/json; charset=utf-8')
       .send(`${JSON.stringify({ cmdline: process.argv, ...source.debugVars() }, null, 1)}\n`),

@@ -40,7 +40,6 @@ function comparable({ status, headers, body }: RawResponse, member: MemberProces
 
 const clientRequests: readonly (readonly [target: string, method?: string])[] = [
   ['/nothing'],
-  ['/v3/nothing'],
   ['/version', 'POST'],
   ['/version', 'PUT'],
   ['/health', 'POST'],
@@ -132,9 +131,8 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'HTTP as etcd speaks it', () => {
           return new Set(body.match(/(?<=^# TYPE )(?:etcd|grpc|process|os|promhttp)_\w+ \w+$/gm))
         }),
       )
-      /* Of 3.4 only, or of families that tell something of Go. */
-      const gone =
-        /^etcd_debugging_mvcc_(?:put_total|delete_total|txn_total|db_total_size_in_bytes)/
+      /* Of 3.4 only; of the gRPC proxy, which no server is; of Go's exporter. */
+      const gone = /^(?:etcd_debugging_mvcc_(?:put|delete|txn|db)_total|etcd_grpc_proxy_|promhttp_)/
       const missing = [...(a ?? [])].filter((family) => !b?.has(family) && !gone.test(family))
       expect(missing).toEqual([])
     })
@@ -150,13 +148,17 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'HTTP as etcd speaks it', () => {
     })
   })
 
+  /* etcd's peer port answers and then leaves the connection open, whatever `Connection: close` asks. */
   describe('peer port', () => {
     for (const [target, method = 'GET'] of peerRequests) {
       test(`${method} ${target}`, async () => {
         const [a, b] = await Promise.all(
           [theirs, ours].map(async (cluster) => {
             const member = memberOf(cluster)
-            return comparable(await request(member.options.peerUrl, target, { method }), member)
+            return comparable(
+              await request(member.options.peerUrl, target, { method, timeoutMs: 700 }),
+              member,
+            )
           }),
         )
         expect(b).toEqual(a)
@@ -256,7 +258,8 @@ describeWith(['daemon'], 'a start that cannot succeed', () => {
           ...['--listen-client-urls', client, '--advertise-client-urls', 'http://127.0.0.1:1'],
           ...['--listen-peer-urls', peer],
         ])
-        expect(text).toContain(`listen tcp 127.0.0.1:${taken}: bind: address already in use`)
+        expect(text).toMatch(/address already in use/)
+        expect(text).toContain(`127.0.0.1:${taken}`)
         expect(status).toBe(1)
       } finally {
         holder.close()

@@ -43,11 +43,11 @@ function withoutChunks(text: string): string {
 export async function request(
   url: string,
   target: string,
-  options: Readonly<{ method?: string; host?: string; headers?: readonly string[] }> = {},
+  options: Readonly<{ method?: string; host?: string; timeoutMs?: number }> = {},
 ): Promise<RawResponse> {
-  const { method = 'GET', host = new URL(url).host, headers = [] } = options
-  const lines = [`${method} ${target} HTTP/1.1`, `Host: ${host}`, 'Connection: close', ...headers]
-  const text = await exchange(url, `${lines.join('\r\n')}\r\n\r\n`)
+  const { method = 'GET', host = new URL(url).host, timeoutMs = 5000 } = options
+  const lines = [`${method} ${target} HTTP/1.1`, `Host: ${host}`, 'Connection: close']
+  const text = await exchange(url, `${lines.join('\r\n')}\r\n\r\n`, timeoutMs)
   const [head = '', ...rest] = text.split('\r\n\r\n')
   const [first = '', ...fields] = head.split('\r\n')
   const parsed = fields.map((field): [string, string] => {
