@@ -808,7 +808,6 @@ export class Member implements PeerEvents {
    * frozen.
    */
   #sendSnapshot(message: RaftMessage): void {
-    const remote = message.to.toString(16)
     let taken: Snapshot | undefined
     this.backend.openSnapshot(
       (failure, content) => {
@@ -821,10 +820,6 @@ export class Member implements PeerEvents {
           content.index === taken.metadata.index,
           'a snapshot and its content are of one entry',
         )
-        this.#log.info('sending database snapshot', {
-          'snapshot-index': content.index,
-          'remote-peer-id': remote,
-        })
         this.#network.sendSnapshot({ ...message, snapshot: taken }, content.body)
       },
       () => {
