@@ -64,7 +64,9 @@ export function startProblem(settings: Settings): string | undefined {
     return 'auth: invalid auth options'
   }
   const stage = settings.get('v2-deprecation')
-  if (settings.get('enable-v2') && stage !== 'not-yet') {
+  // The API is on without being asked for; only who asks for both contradicts himself.
+  const asksForV2 = settings.isGiven('enable-v2') && settings.get('enable-v2')
+  if (asksForV2 && stage !== 'not-yet') {
     return `--enable-v2 and --v2-deprecation=${stage} are mutually exclusive`
   }
   return undefined

@@ -237,10 +237,9 @@ export const clusteringFlags = [
   {
     name: 'enable-v2',
     kind: 'boolean',
-    default: 'false',
+    default: 'true',
     group: 'clustering',
-    help: 'Serve the v2 HTTP API.',
-    feature: 'v2-api',
+    help: 'Serve the v2 HTTP API; unlike in etcd 3.4 and 3.5 it is on unless turned off.',
   },
   {
     name: 'v2-deprecation',
