@@ -1,4 +1,5 @@
-import { LineCounter, parseDocument } from 'yaml'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { type FlagDefinition, yamlPath } from './flag.js'
 import { flagTable, type NamedFlag } from './flag-table.js'
 import { INT64, type IntegerRange, UINT32, UINT64 } from './go-value.js'
@@ -12,6 +13,9 @@ export type ConfigFileOutcome =
   | Readonly<{ kind: 'exit'; stderr: string; exitCode: number }>
 
 /** Keys of the file by their lower-cased path: a flag, or a map of further keys. */
+/** Loaded when there is a file to read. */
+const requireLater = createRequire(import.meta.url)
+
 const flagsByPath = new Map<string, NamedFlag>()
 const mapPaths = new Set<string>()
 for (const flag of flagTable) {
@@ -143,6 +147,7 @@ function walk(map: object, prefix: string, found: Found): void {
 
 /** Parses as YAML 1.1, where `yes` and `on` are booleans; dates stay texts. */
 function parseYaml(text: string): { root: unknown } | { problem: string } {
+  const { LineCounter, parseDocument } = requireLater('yaml') as typeof Yaml
   const lines = new LineCounter()
   const document = parseDocument(text, {
     version: '1.1',

@@ -1,7 +1,11 @@
 import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { loadSync } from '@grpc/proto-loader'
+import type { loadSync as LoadSync } from '@grpc/proto-loader'
 import { FileDescriptor, type MessageDescriptor } from '../wire/file-descriptor.js'
+
+/** Loaded when somebody asks for the schemas: few do, and every start would pay for it. */
+const requireLater = createRequire(import.meta.url)
 
 type MessageType = FileDescriptor['messageType'][number]
 type Field = NonNullable<MessageType>['field'][number]
@@ -31,6 +35,7 @@ export function loadDescriptors(directory: string): DescriptorIndex {
       (path) => path.endsWith('.proto') && PUBLIC_FOLDERS.includes(path.split(/[/\\]/)[0] ?? ''),
     )
     .sort()
+  const { loadSync } = requireLater('@grpc/proto-loader') as { loadSync: typeof LoadSync }
   const loaded = loadSync(sources, { includeDirs: [directory], keepCase: true })
   const byName = new Map<string, FileDescriptor>()
   for (const entry of Object.values(loaded)) {
