@@ -7,22 +7,24 @@ import { writeAllKinds } from './support/write-all-kinds.js'
 
 const NEEDS = ['etcd', 'etcdctl', 'daemon'] as const
 
-for (const [first, second] of [
-  ['etcd', 'ours'],
-  ['ours', 'etcd'],
+/* A cluster of ours alone is of version 3.5, which a member of 3.4 may not join: one of etcd keeps it at 3.4. */
+for (const [founders, second] of [
+  [['etcd'], 'ours'],
+  [['ours', 'etcd'], 'etcd'],
 ] as const) {
-  describeWith(NEEDS, `a cluster of one ${first}`, () => {
-    test(`takes in ${second} members as voter and as learner, and is carried on by them`, async () => {
-      const cluster = await Cluster.start({ name: 'joined', kinds: [first] })
+  describeWith(NEEDS, `a cluster founded by ${founders.join(' and ')}`, () => {
+    test(`takes in members of ${second} as voter and as learner, and is carried on by them`, async () => {
+      const cluster = await Cluster.start({ name: 'joined', kinds: founders })
       try {
-        await writeAllKinds(cluster, 'alone')
         const [founder] = cluster.members
         if (founder === undefined) throw new Error('no founder')
+        await cluster.moveLeader(founder)
+        await writeAllKinds(cluster, 'founded')
         await cluster.add(second)
-        await writeAllKinds(cluster, 'two')
+        await writeAllKinds(cluster, 'joined')
         const learner = await cluster.add(second, { isLearner: true })
         await cluster.promote(learner)
-        await writeAllKinds(cluster, 'three')
+        await writeAllKinds(cluster, 'promoted')
         expect((await cluster.hashes()).size).toBe(1)
         await cluster.moveLeader(learner)
         await cluster.remove(founder)
@@ -36,3 +38,15 @@ for (const [first, second] of [
     })
   })
 }
+
+describeWith(NEEDS, 'a cluster of ours alone', () => {
+  test('is of version 3.5: a member of 3.4 is told so and does not start', async () => {
+    const cluster = await Cluster.start({ name: 'refuses', kinds: ['ours'] })
+    try {
+      const joined = await cluster.add('etcd').catch((error: unknown) => String(error))
+      expect(joined).toContain('the running cluster version(3.5.0) is higher than')
+    } finally {
+      await cluster.destroy()
+    }
+  })
+})
