@@ -7,18 +7,19 @@ import type { Raft } from './raft.js'
 import { contextOf, PENDING_READS_MAX } from './read-only.js'
 import { broadcastHeartbeat } from './replication.js'
 
-/** Answers a read at once, after a confirmation round, or after the first commit of the term. */
+/**
+ * Answers a read at once, after a confirmation round, or after the first commit of the term. That
+ * holds for a single voter too: what it acknowledged before a restart may be in its log above the
+ * commit index that it had written.
+ */
 export function takeRead(raft: Raft, request: RaftMessage): void {
-  if (raft.tracker.isSingleton()) {
-    answerRead(raft, request, raft.log.committed)
-    return
-  }
   if (!raft.hasCommittedInTerm()) {
     // Until then entries of former leaders may be committed that this leader does not know to be.
     if (raft.postponedReads.length < PENDING_READS_MAX) raft.postponedReads.push(request)
     return
   }
-  confirmRead(raft, request)
+  if (raft.tracker.isSingleton()) answerRead(raft, request, raft.log.committed)
+  else confirmRead(raft, request)
 }
 
 /** The first commit of the term is there: takes up what waited for it. */
@@ -27,7 +28,7 @@ export function releasePostponedReads(raft: Raft): void {
   invariant(raft.hasCommittedInTerm(), 'postponed reads wait for the first commit of the term')
   const requests = raft.postponedReads
   raft.postponedReads = []
-  for (const request of requests) confirmRead(raft, request)
+  for (const request of requests) takeRead(raft, request)
 }
 
 function confirmRead(raft: Raft, request: RaftMessage): void {
