@@ -85,8 +85,8 @@ export class Backend implements RowStore {
   #pendingBytes = 0
   #bytesInFlight = 0
   #isWriting = false
-  /** Some batch was written without being synced. */
-  #hasUnsynced = false
+  /** Some batch was written without being synced; of those of an earlier process nothing is known. */
+  #hasUnsynced = true
   #hasFailed = false
   #waiting: Flush[] = []
   #index = logIndex(0)
