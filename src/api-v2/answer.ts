@@ -1,4 +1,7 @@
-/** Answers of the v2 API, written straight to Node's response: the hot path has no framework between. */
+/**
+ * Answers of the v2 API, written straight to Node's response: the hot path has no framework
+ * between.
+ */
 import type { ServerResponse } from 'node:http'
 import { quoteGo } from '../base/go-json.js'
 
@@ -9,8 +12,8 @@ export const JSON_TYPE = 'application/json'
 export const TEXT_TYPE = 'text/plain; charset=utf-8'
 
 /**
- * Ends a response. Go says nothing about an HTTP/1.1 connection that stays open, so nothing is said here
- * either; older clients are still told.
+ * Ends a response. Go says nothing about an HTTP/1.1 connection that stays open, so nothing is said
+ * here either; older clients are still told.
  */
 export function answer(
   response: ServerResponse,

@@ -1,8 +1,9 @@
 /**
- * HTTP/1.1 for the requests that come most: reads and writes of keys, one after the other on a connection that
- * stays open. It reads the socket itself and answers with one write. The first request that is anything else
- * (a wait, another path, an unusual head, a body that comes in pieces) takes the connection to Node's HTTP
- * server, for good. Measured in bench/: Node's HTTP server costs several times the work that a read is.
+ * HTTP/1.1 for the requests that come most: reads and writes of keys, one after the other on a
+ * connection that stays open. It reads the socket itself and answers with one write. The first
+ * request that is anything else (a wait, another path, an unusual head, a body that comes in
+ * pieces) takes the connection to Node's HTTP server, for good. Measured in bench/: Node's HTTP
+ * server costs several times the work that a read is.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -103,8 +104,9 @@ interface PlainRequest {
 }
 
 /**
- * One connection. States: `reading` → `answering` (paused) → `reading`, and from `reading` → `gone` to Node's
- * server or with the socket. Requests are answered one by one, as Go does: at most one waits for the log.
+ * One connection. States: `reading` → `answering` (paused) → `reading`, and from `reading` → `gone`
+ * to Node's server or with the socket. Requests are answered one by one, as Go does: at most one
+ * waits for the log.
  */
 class LaneConnection implements Reply {
   readonly #lane: Lane

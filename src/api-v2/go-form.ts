@@ -1,6 +1,6 @@
 /**
- * Query strings and form bodies read as Go's net/url does, with its error texts: clients of the v2 API see
- * them as the cause of error 210.
+ * Query strings and form bodies read as Go's net/url does, with its error texts: clients of the v2
+ * API see them as the cause of error 210.
  */
 
 /** Parameters by name. Only the first value of a name counts: whoever is parsed first wins. */
@@ -61,8 +61,8 @@ function unescapeQuery(text: string): Unescaped {
 }
 
 /**
- * Adds the parameters of `query` that `form` does not have yet. Returns Go's error text when any of them is
- * malformed; those that are well formed are added all the same.
+ * Adds the parameters of `query` that `form` does not have yet. Returns Go's error text when any of
+ * them is malformed; those that are well formed are added all the same.
  */
 export function addGoQuery(form: Form, query: string): string | undefined {
   let problem: string | undefined

@@ -1,4 +1,6 @@
-/** URL paths as Go's server handles them: decoding, cleaning, and the redirect to the clean path. */
+/**
+ * URL paths as Go's server handles them: decoding, cleaning, and the redirect to the clean path.
+ */
 import { decodeEscapes, findBadEscape } from './go-form.js'
 
 /** What stands before and after the question mark of a request target, the path decoded. */
@@ -33,7 +35,10 @@ export function isCleanPath(path: string): boolean {
   return path.startsWith('/') && !path.includes('//') && !/\/\.{1,2}(?:\/|$)/.test(path)
 }
 
-/** The path that Go's mux serves `path` as: absolute, without `//`, `.` and `..`; a last slash stays. */
+/**
+ * The path that Go's mux serves `path` as: absolute, without `//`, `.` and `..`; a last slash
+ * stays.
+ */
 export function cleanMuxPath(path: string): string {
   const absolute = path.startsWith('/') ? path : `/${path}`
   if (isCleanPath(absolute)) return absolute
@@ -67,5 +72,7 @@ const HTML: Readonly<Record<string, string>> = {
 }
 
 /** The body of Go's redirect to `location`, for GET only. */
-export const redirectPage = (location: string): string =>
-  `<a href="${location.replace(/[&<>"']/g, (found) => HTML[found] ?? found)}">Moved Permanently</a>.\n\n`
+export function redirectPage(location: string): string {
+  const shown = location.replace(/[&<>"']/g, (found) => HTML[found] ?? found)
+  return `<a href="${shown}">Moved Permanently</a>.\n\n`
+}

@@ -51,8 +51,8 @@ function maybeBoolOf(form: Form, name: string): boolean | undefined {
 }
 
 /**
- * An index. Above 2^53 - 1, which no store reaches, it is taken for 2^53 - 1: neither is ever equal to the
- * index of a node.
+ * An index. Above 2^53 - 1, which no store reaches, it is taken for 2^53 - 1: neither is ever equal
+ * to the index of a node.
  */
 function indexOf(form: Form, name: string): number {
   const text = form.get(name)

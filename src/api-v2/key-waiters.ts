@@ -1,7 +1,7 @@
 /**
- * Clients that wait for changes of keys: long polls and streams. One waiter costs its connection, one watcher
- * of the store and two callbacks; no timer. What a slow client does not take stays in the watcher's queue,
- * which ends the watcher when it is full.
+ * Clients that wait for changes of keys: long polls and streams. One waiter costs its connection,
+ * one watcher of the store and two callbacks; no timer. What a slow client does not take stays in
+ * the watcher's queue, which ends the watcher when it is full.
  */
 import type { ServerResponse } from 'node:http'
 import type { V2Event } from '../v2store/event.js'
@@ -12,9 +12,14 @@ import type { KeyOperation } from './key-request.js'
 import { ResponseReply } from './reply.js'
 import type { V2Source } from './source.js'
 
-/** Waiters that are served in one turn of the event loop, so that one event cannot hold up the daemon. */
+/**
+ * Waiters that are served in one turn of the event loop, so that one event cannot hold up the
+ * daemon.
+ */
 export const WAITERS_PER_TURN_MAX = 512
-/** How often it is looked at whether the member took over a snapshot, ms; one timer for all waiters. */
+/**
+ * How often it is looked at whether the member took over a snapshot, ms; one timer for all waiters.
+ */
 const STORE_CHECK_MS = 1000
 /** A client that vanished without a word is noticed by TCP after this much silence, ms. */
 const KEEP_ALIVE_MS = 30_000
@@ -149,8 +154,9 @@ export class KeyWaiters {
   }
 
   /**
-   * When the member took over a snapshot its tree is another one: who waits goes on waiting there, from where
-   * the old one ended. Who missed more than the new history has is sent away to ask again.
+   * When the member took over a snapshot its tree is another one: who waits goes on waiting there,
+   * from where the old one ended. Who missed more than the new history has is sent away to ask
+   * again.
    */
   followStore(): void {
     const store = this.#source.store()

@@ -1,4 +1,7 @@
-/** The Content-Type of a request, read as Go's mime.ParseMediaType does, as far as v2 requests need it. */
+/**
+ * The Content-Type of a request, read as Go's mime.ParseMediaType does, as far as v2 requests need
+ * it.
+ */
 
 export type MediaType =
   | { readonly kind: 'type'; readonly type: string }

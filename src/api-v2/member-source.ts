@@ -78,7 +78,9 @@ export function createMemberSource(options: MemberSourceOptions): V2Source {
     removeMember: (id, done) =>
       member.members.remove(id, (outcome) => done(membershipOutcome(member, id, outcome))),
     updateMember: (id, peerUrls, done) =>
-      member.members.update(id, peerUrls, (outcome) => done(membershipOutcome(member, id, outcome))),
+      member.members.update(id, peerUrls, (outcome) =>
+        done(membershipOutcome(member, id, outcome)),
+      ),
     traffic,
     followers,
   }

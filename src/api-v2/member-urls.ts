@@ -1,4 +1,7 @@
-/** The peer URLs in the body of a change of membership, checked with etcd's texts (facts: http.md 3). */
+/**
+ * The peer URLs in the body of a change of membership, checked with etcd's texts (facts: http.md
+ * 3).
+ */
 import { compareGo, quoteGo } from '../base/go-json.js'
 
 export type PeerUrls =
@@ -6,6 +9,9 @@ export type PeerUrls =
   | { readonly kind: 'bad'; readonly reason: string }
 
 const bad = (reason: string): PeerUrls => ({ kind: 'bad', reason })
+
+/** The body's type as Go prints it. */
+const GO_TYPE = 'struct { PeerURLs []string "json:\\"peerURLs\\"" }'
 
 /** What Go calls the kind of a JSON value in its errors. */
 function jsonKind(value: unknown): string {
@@ -22,9 +28,7 @@ export function parsePeerUrls(text: string): PeerUrls {
   const { value } = parsed
   if (value === null) return bad('no valid URLs given')
   if (typeof value !== 'object' || Array.isArray(value)) {
-    return bad(
-      `json: cannot unmarshal ${jsonKind(value)} into Go value of type struct { PeerURLs []string "json:\\"peerURLs\\"" }`,
-    )
+    return bad(`json: cannot unmarshal ${jsonKind(value)} into Go value of type ${GO_TYPE}`)
   }
   const found = Object.entries(value).findLast(([name]) => name.toLowerCase() === 'peerurls')?.[1]
   if (found === undefined || found === null) return bad('no valid URLs given')
@@ -59,7 +63,9 @@ function parseJson(text: string): Json {
 
 const VALUE_START = /[{["\-0-9tfn]/
 
-/** Go's text for the commonest ways not to be JSON: a wrong start, or an end that comes too early. */
+/**
+ * Go's text for the commonest ways not to be JSON: a wrong start, or an end that comes too early.
+ */
 function jsonProblem(text: string): string {
   const [first = ''] = text.trimStart()
   if (VALUE_START.test(first)) return 'unexpected end of JSON input'

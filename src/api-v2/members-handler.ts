@@ -20,8 +20,13 @@ export const MEMBERS_PREFIX = '/v2/members'
 
 /** A member as clients of the v2 API see it; a learner looks like any other. */
 export function encodeV2Member(member: Member): string {
-  const urls = `"peerURLs":${quoteGoList(member.peerUrls)},"clientURLs":${quoteGoList(member.clientUrls)}`
-  return `{"id":"${idToHex(member.id)}","name":${quoteGo(member.name)},${urls}}`
+  const fields = [
+    `"id":"${idToHex(member.id)}"`,
+    `"name":${quoteGo(member.name)}`,
+    `"peerURLs":${quoteGoList(member.peerUrls)}`,
+    `"clientURLs":${quoteGoList(member.clientUrls)}`,
+  ]
+  return `{${fields.join(',')}}`
 }
 
 /** One request on its way to the answer. */

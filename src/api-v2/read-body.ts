@@ -13,8 +13,8 @@ export type Body =
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Collects the body; `done` comes once, and not at all when the client goes away before its end. What is
- * beyond the limit is read and thrown away, so that the client gets to see the answer.
+ * Collects the body; `done` comes once, and not at all when the client goes away before its end.
+ * What is beyond the limit is read and thrown away, so that the client gets to see the answer.
  */
 export function readBody(
   request: IncomingMessage,

@@ -4,8 +4,8 @@ import { answer, type HeaderList } from './answer.js'
 
 export interface Reply {
   /**
-   * Answers the request, once. `before` is the same array for all requests under the same rules, so that its
-   * text can be kept; `more` is this answer's own.
+   * Answers the request, once. `before` is the same array for all requests under the same rules, so
+   * that its text can be kept; `more` is this answer's own.
    */
   send(status: number, before: HeaderList, more: HeaderList, body: string): void
 }

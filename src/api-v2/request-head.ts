@@ -1,6 +1,6 @@
 /**
- * Reads the head of the plainest HTTP/1.1 requests. What is in any way unusual is left to Node's own parser,
- * which has the last word on what is HTTP.
+ * Reads the head of the plainest HTTP/1.1 requests. What is in any way unusual is left to Node's
+ * own parser, which has the last word on what is HTTP.
  */
 
 /** Header fields that matter to the fast lane. */
@@ -17,10 +17,13 @@ const UNUSUAL = new Set(['transfer-encoding', 'upgrade', 'expect', 'connection',
 /** A field that may come once only, and matters here. */
 const KNOWN = new Set(['host', 'origin', 'content-type', 'content-length'])
 
-const FIELD =
-  /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?[ \t]*$/
+const NAME = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/.source
+const VALUE = /[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?/.source
+const FIELD = new RegExp(`^(${NAME}):[ \\t]*(${VALUE})?[ \\t]*$`)
 
-/** Parses the lines after the request line (latin1, without the empty line); `undefined` = unusual. */
+/**
+ * Parses the lines after the request line (latin1, without the empty line); `undefined` = unusual.
+ */
 export function parsePlainFields(block: string): PlainFields | undefined {
   const found = new Map<string, string>()
   for (const line of block.split('\r\n')) {

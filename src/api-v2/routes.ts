@@ -11,9 +11,10 @@ function headersOf(reply: FastifyReply): readonly string[] {
 }
 
 /**
- * Registers all of /v2, and Go's redirects of unclean paths for every route registered after it. The answers
- * are written to Node's response directly, before fastify reads the body. Returns the handler, which may also
- * stand before fastify (`V2Handler.maybeHandleFirst`); given one, it is that one. Waiting clients are sent away when the application closes.
+ * Registers all of /v2, and Go's redirects of unclean paths for every route registered after it.
+ * The answers are written to Node's response directly, before fastify reads the body. Returns the
+ * handler, which may also stand before fastify (`V2Handler.maybeHandleFirst`); given one, it is
+ * that one. Waiting clients are sent away when the application closes.
  */
 export function registerV2Routes(app: FastifyInstance, source: V2Source | V2Handler): V2Handler {
   const handler = source instanceof V2Handler ? source : new V2Handler(source)

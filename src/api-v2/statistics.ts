@@ -12,7 +12,10 @@ export class AppendRate {
   readonly #sizes: number[] = []
   #next = 0
 
-  /** Notes a request of `bytes` at `nowMs` (any clock that only goes forward, the same for all calls). */
+  /**
+   * Notes a request of `bytes` at `nowMs` (any clock that only goes forward, the same for all
+   * calls).
+   */
   add(bytes: number, nowMs: number): void {
     this.#count++
     this.#times[this.#next] = nowMs
@@ -98,11 +101,17 @@ export class FollowerStatistics {
   }
 }
 
-/** A number as Go writes a float64 in JSON; what JavaScript rounds differently is the first value only. */
+/**
+ * A number as Go writes a float64 in JSON; what JavaScript rounds differently is the first value
+ * only.
+ */
 const goFloat = (value: number): string =>
   value === 2 ** 63 ? '9223372036854775808' : String(value)
 
-/** A duration as Go prints it: `1m2.5s`, `44.7s`, `12.5ms`. Nanoseconds are not known below a microsecond. */
+/**
+ * A duration as Go prints it: `1m2.5s`, `44.7s`, `12.5ms`. Nanoseconds are not known below a
+ * microsecond.
+ */
 export function formatGoDuration(ms: number): string {
   if (ms <= 0) return '0s'
   if (ms < 1) return `${trimmed(ms * 1000, 3)}µs`

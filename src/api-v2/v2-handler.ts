@@ -1,4 +1,7 @@
-/** All of /v2 on Node's own request and response: what fastify's routes call, and what may stand before it. */
+/**
+ * All of /v2 on Node's own request and response: what fastify's routes call, and what may stand
+ * before it.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { quoteGo } from '../base/go-json.js'
 import type { HttpAccess } from '../base/http-access.js'
@@ -53,8 +56,9 @@ export class V2Handler {
   }
 
   /**
-   * Answers a request for a path under /v2, or for a path that Go's mux would redirect to its clean form, and
-   * returns true. Other requests are left untouched: false. `before` are headers that every answer gets.
+   * Answers a request for a path under /v2, or for a path that Go's mux would redirect to its clean
+   * form, and returns true. Other requests are left untouched: false. `before` are headers that
+   * every answer gets.
    */
   maybeHandle(
     request: IncomingMessage,
@@ -78,8 +82,8 @@ export class V2Handler {
   }
 
   /**
-   * The same in front of a server whose router would refuse what Go takes, such as escapes that are not UTF-8.
-   * What the access rules have an answer of their own for is left to the router: false.
+   * The same in front of a server whose router would refuse what Go takes, such as escapes that are
+   * not UTF-8. What the access rules have an answer of their own for is left to the router: false.
    */
   maybeHandleFirst(
     request: IncomingMessage,
@@ -153,7 +157,9 @@ export class V2Handler {
     else answer(response, 200, [...before, 'Content-Type', JSON_TYPE], json)
   }
 
-  /** Users and roles of the v2 API are not there: it says so by name, and that nothing is enforced. */
+  /**
+   * Users and roles of the v2 API are not there: it says so by name, and that nothing is enforced.
+   */
   #auth(
     request: IncomingMessage,
     response: ServerResponse,

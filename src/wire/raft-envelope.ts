@@ -123,13 +123,16 @@ export function openEntry(data: Uint8Array): EntryRequest {
 }
 
 const ID_TAG = 8
-/** The methods of a v2 Request, by length. None of them is a V2Request message: their bytes are illegal tags. */
+/**
+ * The methods of a v2 Request, by length. None of them is a V2Request message: their bytes are
+ * illegal tags.
+ */
 const V2_METHODS = new Set(['PUT', 'GET', 'POST', 'QGET', 'SYNC', 'DELETE'])
 const V2_METHOD_LENGTH_MAX = 6
 
 /**
- * Whether an entry is a v2 Request that begins as etcd and we write it: id, then method. Decoding it as
- * InternalRaftRequest would fail, at the cost of an error with its stack for each entry.
+ * Whether an entry is a v2 Request that begins as etcd and we write it: id, then method. Decoding
+ * it as InternalRaftRequest would fail, at the cost of an error with its stack for each entry.
  */
 export function isPlainV2(data: Uint8Array): boolean {
   if (data[0] !== ID_TAG) return false

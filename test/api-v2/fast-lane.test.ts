@@ -1,5 +1,7 @@
-// Goal: the fast lane answers as Node's server would, and leaves it what it does not understand. Method: raw
-// bytes to both ports of one API; what comes back must be the same but for order and the Connection headers.
+// Goal: the fast lane answers as Node's server would, and leaves it what it does not understand.
+// Method: raw
+// bytes to both ports of one API; what comes back must be the same but for order and the Connection
+// headers.
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

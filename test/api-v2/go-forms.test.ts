@@ -1,4 +1,5 @@
-// Goal: forms, paths, types and URLs are read as Go reads them. Method: examples taken from a real etcd.
+// Goal: forms, paths, types and URLs are read as Go reads them. Method: examples taken from a real
+// etcd.
 import { describe, expect, test } from 'vitest'
 import { addGoQuery, type Form, parseGoBool, parseGoUint64 } from '../../src/api-v2/go-form.js'
 import { cleanMuxPath, escapePath, parseTarget, redirectPage } from '../../src/api-v2/go-path.js'

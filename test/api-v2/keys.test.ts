@@ -1,5 +1,7 @@
-// Goal: requests about keys by example, and what only happens with a cluster in trouble. Method: fastify's
-// inject over a real store without raft. The full table runs beside etcd in test/interop/v2-table.test.ts.
+// Goal: requests about keys by example, and what only happens with a cluster in trouble. Method:
+// fastify's
+// inject over a real store without raft. The full table runs beside etcd in
+// test/interop/v2-table.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FORM_BYTES_MAX } from '../../src/api-v2/read-body.js'
 import { createLocalServer, type LocalServer } from './local-server.js'

@@ -1,4 +1,5 @@
-// Goal: members, machines and statistics, with a cluster that changes. Method: inject over a list of members.
+// Goal: members, machines and statistics, with a cluster that changes. Method: inject over a list
+// of members.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AppendRate, FollowerStatistics } from '../../src/api-v2/statistics.js'
 import type { MemberId } from '../../src/base/ids.js'

@@ -1,4 +1,5 @@
-// Goal: clients that wait get what they wait for, and cost nothing once they are gone. Method: real connections
+// Goal: clients that wait get what they wait for, and cost nothing once they are gone. Method: real
+// connections
 // to the API over a store without raft.
 import { once } from 'node:events'
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
