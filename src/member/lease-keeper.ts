@@ -19,6 +19,16 @@ export interface LeaseKeeperHost {
   forward(id: LeaseId, done: (answer: LeaseAnswer) => void): void
 }
 
+/** How long a keep-alive waits for the revoke of its lease, ms. */
+const AWAIT_REVOKE_MS = 7000
+/** Keep-alives of one lease that wait for its revoke; more are refused. */
+const AWAITING_PER_LEASE_MAX = 1000
+
+interface Awaiting {
+  readonly deadlineMs: number
+  readonly dones: Renewed[]
+}
+
 type Renewed = (
   outcome: LeaseAnswer | { readonly kind: 'failed'; readonly code: ErrorCode },
 ) => void
@@ -26,8 +36,8 @@ type Renewed = (
 /** The leader's work on leases, pass by pass: revoking what ended, checkpoints, and renewals. */
 export class LeaseKeeper {
   readonly #host: LeaseKeeperHost
-  /** Keep-alives of leases that ended and whose revoke is under way. */
-  readonly #awaiting = new Map<LeaseId, Renewed[]>()
+  /** Keep-alives of leases that ended and whose revoke is under way, those that wait longest in front. */
+  readonly #awaiting = new Map<LeaseId, Awaiting>()
   #nextPassMs = 0
   #expiredCount = 0
 
@@ -43,6 +53,7 @@ export class LeaseKeeper {
   tick(): void {
     const nowMs = this.#host.nowMs()
     const lessor = this.#host.lessor()
+    this.#expireAwaiting(nowMs)
     if (!lessor.isPrimary || nowMs < this.#nextPassMs) return
     this.#nextPassMs = nowMs + EXPIRY_PASS_MS
     for (const ID of lessor.expired(nowMs)) {
@@ -73,9 +84,7 @@ export class LeaseKeeper {
         return
       }
       case 'awaiting-revoke': {
-        const waiting = this.#awaiting.get(id) ?? []
-        waiting.push(done)
-        this.#awaiting.set(id, waiting)
+        this.#await(id, done)
         return
       }
       case 'not-found':
@@ -94,14 +103,32 @@ export class LeaseKeeper {
     const waiting = this.#awaiting.get(id)
     if (waiting === undefined) return
     this.#awaiting.delete(id)
-    for (const done of waiting) done({ kind: 'failed', code: 'LEASE_NOT_FOUND' })
+    for (const done of waiting.dones) done({ kind: 'failed', code: 'LEASE_NOT_FOUND' })
   }
 
   /** This member leads no more: whoever waited asks the next leader. */
   onDemoted(): void {
-    for (const waiting of this.#awaiting.values()) {
-      for (const done of waiting) done({ kind: 'failed', code: 'NOT_PRIMARY_LESSOR' })
+    for (const { dones } of this.#awaiting.values()) {
+      for (const done of dones) done({ kind: 'failed', code: 'NOT_PRIMARY_LESSOR' })
     }
     this.#awaiting.clear()
+  }
+
+  #await(id: LeaseId, done: Renewed): void {
+    const known = this.#awaiting.get(id)
+    if (known === undefined) {
+      const deadlineMs = this.#host.nowMs() + AWAIT_REVOKE_MS
+      this.#awaiting.set(id, { deadlineMs, dones: [done] })
+    } else if (known.dones.length < AWAITING_PER_LEASE_MAX) known.dones.push(done)
+    else done({ kind: 'failed', code: 'TOO_MANY_REQUESTS' })
+  }
+
+  /** Without a quorum a revoke is never applied: nobody waits for one longer than for a proposal. */
+  #expireAwaiting(nowMs: number): void {
+    for (const [id, { deadlineMs, dones }] of this.#awaiting) {
+      if (deadlineMs > nowMs) return
+      this.#awaiting.delete(id)
+      for (const done of dones) done({ kind: 'failed', code: 'TIMEOUT' })
+    }
   }
 }

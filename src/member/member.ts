@@ -286,7 +286,7 @@ export class Member implements PeerEvents {
   }
 
   get term(): Term {
-    return this.#node.basicStatus().hardState.term
+    return this.#node.term
   }
 
   /** The leader as this member sees it; 0n = none. */
@@ -312,7 +312,7 @@ export class Member implements PeerEvents {
   }
 
   get committedIndex(): LogIndex {
-    return this.#node.basicStatus().hardState.commit
+    return this.#node.committed
   }
 
   get lastIndex(): LogIndex {

@@ -2,7 +2,7 @@
  * The consensus core as its caller sees it: put events in (tick, step, propose, ...), take a Ready out.
  * Everything is synchronous; nothing here does I/O, keeps time or draws randomness of its own.
  */
-import type { LogIndex, MemberId } from '../base/ids.js'
+import type { LogIndex, MemberId, Term } from '../base/ids.js'
 import { NO_MEMBER, ZERO_TERM } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { ConfChange, ConfChangeV2, ConfState, Entry, HardState } from '../wire/raftpb.js'
@@ -179,6 +179,16 @@ export class RawNode {
       data: context,
     }
     this.#stepLocal(createMessage({ type: 'MsgReadIndex', entries: [entry] }))
+  }
+
+  /** The current term, without the cost of a status. */
+  get term(): Term {
+    return this.#raft.term
+  }
+
+  /** Index of the last committed entry, without the cost of a status. */
+  get committed(): LogIndex {
+    return this.#raft.log.committed
   }
 
   basicStatus(): BasicStatus {

@@ -329,6 +329,22 @@ describe('LeaseKeeper', () => {
     expect(answers).toEqual(['1000 s'])
   })
 
+  test('lets a renewal wait for a revoke that never comes no longer than for a proposal', () => {
+    const { lessor, keeper, answers, clock, renew } = setup()
+    lessor.promote(0, 0)
+    lessor.grant(id, 2, 0)
+    clock.nowMs = 2_500
+    for (let at = 0; at < 1_001; at++) renew()
+    expect(answers).toEqual(['TOO_MANY_REQUESTS'])
+    clock.nowMs = 9_400
+    keeper.tick()
+    expect(answers).toHaveLength(1)
+    clock.nowMs = 9_500
+    keeper.tick()
+    expect(answers).toHaveLength(1_001)
+    expect(new Set(answers.slice(1))).toEqual(new Set(['TIMEOUT']))
+  })
+
   test('lets a renewal that came too late wait for the revoke, or for the next leader', () => {
     for (const end of ['revoked', 'demoted'] as const) {
       const { lessor, keeper, answers, clock, renew } = setup()
