@@ -812,6 +812,7 @@ export class Member implements PeerEvents {
     this.backend.openSnapshot(
       (failure, content) => {
         if (content === undefined || taken === undefined) {
+          content?.body.close()
           this.#log.warn('failed to open a database snapshot', { error: failure?.message })
           this.snapshotSent(message.to, 'failure')
           return
@@ -823,6 +824,8 @@ export class Member implements PeerEvents {
         this.#network.sendSnapshot({ ...message, snapshot: taken }, content.body)
       },
       () => {
+        // After a restart the store may be ahead of what was applied again: raft asks once more.
+        if (this.backend.consistentIndex > this.appliedIndex) return
         taken = this.#snapshots.current(this.appliedIndex)
       },
     )
