@@ -110,7 +110,7 @@ let begin = performance.now()
 for (let at = 0; at < 1000; at++) opened.store.range({ key: '\0', end: '\0', isCountOnly: true })
 console.log(`count of all keys: ${(performance.now() - begin).toFixed(2)} us`)
 begin = performance.now()
-const cursor = opened.store.openRange({ key: '\0', end: '\0', limit: 100_000 })
+let cursor = opened.store.openRange({ key: '\0', end: '\0', limit: 100_000 })
 let slices = 0
 let longest = 0
 for (;;) {
@@ -123,6 +123,7 @@ for (;;) {
   if (slice.isEnd) break
 }
 cursor.close()
+cursor = undefined
 console.log(
   `range of 100,000 keys: ${(performance.now() - begin).toFixed(0)} ms in ${slices} slices, longest stretch ${longest.toFixed(1)} ms`,
 )
@@ -147,18 +148,39 @@ for (let state = 'more'; state !== 'done'; ) {
 console.log(
   `compaction: ${(performance.now() - begin).toFixed(0)} ms, longest stretch ${spent.toFixed(1)} ms`,
 )
-await new Promise((done) => opened.backend.close(done))
-opened = undefined
-global.gc?.()
-opened = await open()
-console.log(
-  `restart: ${opened.ms.toFixed(0)} ms, ${opened.cpuMs.toFixed(0)} of the main thread, ${opened.store.liveKeyCount} keys`,
-)
-global.gc?.()
-console.log(
-  `RSS ${megabytes(process.memoryUsage().rss)}, ${anonymous()}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
-)
+
+async function restart(name) {
+  opened = undefined
+  global.gc?.()
+  opened = await open()
+  console.log(
+    `${name}: ${opened.ms.toFixed(0)} ms, ${opened.cpuMs.toFixed(0)} of the main thread, ${opened.store.liveKeyCount} keys`,
+  )
+  global.gc?.()
+  console.log(
+    `RSS ${megabytes(process.memoryUsage().rss)}, ${anonymous()}, heap ${megabytes(process.memoryUsage().heapUsed)}`,
+  )
+}
+
+async function close() {
+  const start = performance.now()
+  await new Promise((done) => opened.backend.close(done))
+  console.log(`close: ${(performance.now() - start).toFixed(0)} ms`)
+}
+
+await close()
+await restart('restart from the kept index')
 const same = await new Promise((done) => opened.store.hashKv(0, done))
 console.log(`HashKV ${same.hash} after the restart`)
-await new Promise((done) => opened.backend.close(done))
+await close()
+// As after a crash: without its head the kept index is left aside.
+const bare = await new Promise((done, fail) =>
+  engines.open('leveldb', (failure, engine) => (engine ? done(engine) : fail(failure))),
+)
+const batch = bare.batch()
+batch.delete(new Uint8Array([0x0f]))
+await new Promise((done) => batch.write({ sync: true }, done))
+await new Promise((done) => bare.close(done))
+await restart('restart from all rows')
+await close()
 rmSync(directory, { recursive: true })

@@ -137,6 +137,7 @@ function fill(store: MvccStore, count = 40): void {
     if (at % 5 === 4) remove(store, `key${(at * 3) % 13}`)
   }
   put(store, '\0\xff\x80', '')
+  put(store, '', 'of a row that only raises the revision')
 }
 
 /** A compaction that has removed some rows. */
