@@ -182,7 +182,7 @@ export function feedMetrics(
     metrics.set('etcd_server_proposals_committed_total', member.committedIndex)
     metrics.set('etcd_server_proposals_applied_total', member.appliedIndex)
     metrics.set('etcd_server_proposals_pending', member.pendingProposalCount)
-    metrics.set('etcd_server_proposals_failed_total', counts.proposalsFailed)
+    metrics.set('etcd_server_proposals_failed_total', member.failedProposalCount)
     metrics.set('etcd_server_slow_apply_total', counts.slowApplies)
     metrics.set('etcd_server_slow_read_indexes_total', counts.slowReads)
     metrics.set('etcd_server_read_indexes_failed_total', counts.readsFailed)

@@ -7,21 +7,19 @@ import {
   leaseId,
   type MemberId,
   NO_MEMBER,
-  type RequestId,
   type Revision,
   revision,
   type Term,
 } from '../base/ids.js'
-import { invariant } from '../base/invariant.js'
 import type { Membership } from '../membership/membership.js'
 import type { MvccStore } from '../mvcc/mvcc-store.js'
 import type { Clock, Scheduler } from '../ports/clock.js'
 import type { Log } from '../ports/log.js'
 import type { PeerEvents, PeerNetwork } from '../ports/peer-network.js'
 import type { MemoryStorage } from '../raft/memory-storage.js'
-import type { RaftMessage, RawNode, SoftState, Status } from '../raft/raw-node.js'
+import type { RawNode, SoftState, Status } from '../raft/raw-node.js'
 import type { WatchHub } from '../watch/watch-hub.js'
-import { type Operation, sealEncoded, type V3Request } from '../wire/raft-envelope.js'
+import type { Operation, V3Request } from '../wire/raft-envelope.js'
 import type { ConfState, Entry, Message, Snapshot } from '../wire/raftpb.js'
 import { WireError } from '../wire/reader.js'
 import { AlarmRequest, type ResponseHeader } from '../wire/rpc.js'
@@ -29,6 +27,7 @@ import { V2Request } from '../wire/v2-request.js'
 import { ClusterSupervisor } from './cluster-supervisor.js'
 import { Compactor } from './compactor.js'
 import { EntryApplier } from './entry-applier.js'
+import { Intake, type ProposalDone } from './intake.js'
 import { Leadership, type LeadershipDone } from './leadership.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import type { LeaderCalls, LeaseAnswer, MemberLog, TimeToLiveAnswer } from './member-parts.js'
@@ -38,16 +37,13 @@ import {
   PROPOSALS_MAX,
   requestTimeoutMs,
 } from './member-settings.js'
-import {
-  type MembershipDone,
-  MembershipService,
-  type ProposedChange,
-} from './membership-service.js'
-import { type Proposal, type ProposalOutcome, Proposals } from './proposals.js'
+import { MembershipService } from './membership-service.js'
+import { type ProposalOutcome, Proposals } from './proposals.js'
 import { type DurableWrite, RaftLoop } from './raft-loop.js'
 import { Reads } from './reads.js'
 import type { ReplicatedState } from './replicated-state.js'
 import type { RequestIds } from './request-ids.js'
+import { SnapshotExchange } from './snapshot-exchange.js'
 import { SnapshotKeeper } from './snapshot-keeper.js'
 
 export interface MemberOptions {
@@ -83,9 +79,6 @@ export interface MemberOptions {
   readonly onRemoved: () => void
 }
 
-/** Bytes of proposals put into one message to the leader. */
-const SUBMIT_BYTES_MAX = 1 << 20
-
 /**
  * One member of the cluster: proposals and reads go in, committed entries are applied in order, and
  * what they changed goes to watchers and to whoever waits. One thread, synchronous; the world is
@@ -115,19 +108,16 @@ export class Member implements PeerEvents {
   readonly #leadership: Leadership
   readonly #supervisor: ClusterSupervisor
   readonly #applier: EntryApplier
+  readonly #intake: Intake
+  readonly #exchange: SnapshotExchange
   /** Changes of membership; what they come to is told once they are applied. */
   readonly members: MembershipService
   #state: ReplicatedState
   #confState: ConfState
-  /** Proposals that raft has not taken yet: there is no leader, or its window is full. */
-  #unsubmitted: Proposal[] = []
   #isStopped = false
-  /** A snapshot of another member is being installed: there is no state to read meanwhile. */
-  #isReplacingState = false
   #isDefragmenting = false
   /** Figures for metrics. */
   readonly counts = {
-    proposalsFailed: 0,
     slowApplies: 0,
     slowReads: 0,
     readsFailed: 0,
@@ -164,9 +154,9 @@ export class Member implements PeerEvents {
       host: {
         submit: () => this.#submit(),
         write: (write, done) => this.#write(write, done),
-        installSnapshot: (snapshot, write, done) => this.#install(snapshot, write, done),
+        installSnapshot: (snapshot, write, done) => this.#exchange.install(snapshot, write, done),
         send: (messages) => this.#network.send(messages),
-        sendSnapshot: (message) => this.#sendSnapshot(message),
+        sendSnapshot: (message) => this.#exchange.send(message),
         apply: (entry) => this.#applier.apply(entry),
         onApplied: (applied) => this.#onApplied(applied),
         onRead: (context, index) => {
@@ -177,6 +167,7 @@ export class Member implements PeerEvents {
         nowMs: () => this.#clock.monotonicMs(),
       },
     })
+    this.#intake = this.#createIntake()
     this.#applier = this.#createApplier()
     this.members = this.#createMembershipService()
     this.#supervisor = new ClusterSupervisor({
@@ -222,6 +213,7 @@ export class Member implements PeerEvents {
       v2State: () => this.#state.v2.saveNoCopy(),
       onFatal: options.onFatal,
     })
+    this.#exchange = this.#createExchange()
   }
 
   #createApplier(): EntryApplier {
@@ -247,6 +239,38 @@ export class Member implements PeerEvents {
     })
   }
 
+  #createIntake(): Intake {
+    return new Intake({
+      id: this.id,
+      settings: this.settings,
+      node: this.#node,
+      clock: this.#clock,
+      network: this.#network,
+      ids: this.#ids,
+      leadership: this.#leadership,
+      proposals: this.#proposals,
+      membership: () => this.membership,
+      refusal: () => this.#refusal(),
+      onQueued: () => this.#loop.poke(),
+    })
+  }
+
+  #createExchange(): SnapshotExchange {
+    return new SnapshotExchange({
+      log: this.#log,
+      wal: this.#wal,
+      network: this.#network,
+      snapshots: this.#snapshots,
+      backend: () => this.#state.backend,
+      appliedIndex: () => this.appliedIndex,
+      write: (write, done) => this.#write(write, done),
+      installState: this.#options.installState,
+      onReplaced: (state, snapshot) => this.#takeOver(state, snapshot),
+      onSendFailed: (message) => this.snapshotSent(message.to, 'failure'),
+      onFatal: (message, cause) => this.#fatal(message, cause),
+    })
+  }
+
   #createMembershipService(): MembershipService {
     return new MembershipService({
       id: this.id,
@@ -259,7 +283,7 @@ export class Member implements PeerEvents {
       isLeader: () => this.isLeader,
       leaderUrls: () => this.#leaderUrls(),
       raftStatus: () => this.#node.status(),
-      propose: (change, done) => this.#proposeConfChange(change, done),
+      propose: (change, done) => this.#intake.proposeChange(change, done),
     })
   }
 
@@ -304,7 +328,7 @@ export class Member implements PeerEvents {
 
   /** Whether requests can be served at all: not while a received snapshot is being installed. */
   get isServing(): boolean {
-    return !this.#isStopped && !this.#isReplacingState
+    return !this.#isStopped && !this.#exchange.isReplacing
   }
 
   get appliedIndex(): LogIndex {
@@ -321,6 +345,10 @@ export class Member implements PeerEvents {
 
   get leaderChangesSeen(): number {
     return this.#leadership.changesSeen
+  }
+
+  get failedProposalCount(): number {
+    return this.#intake.failedCount
   }
 
   get pendingProposalCount(): number {
@@ -362,8 +390,7 @@ export class Member implements PeerEvents {
     if (this.#isStopped) return
     const nowMs = this.#clock.monotonicMs()
     this.#node.tick()
-    this.#proposals.expire(nowMs, (proposal) => this.#timeoutCode(proposal.startedMs))
-    this.#unsubmitted = this.#unsubmitted.filter(({ id }) => this.#proposals.get(id) !== undefined)
+    this.#intake.expire(nowMs)
     this.#reads.tick(nowMs, 'TIMEOUT')
     this.#leadership.expire(nowMs)
     this.#leases.tick()
@@ -450,34 +477,13 @@ export class Member implements PeerEvents {
    * Proposes one operation; `done` comes once, with what applying it gave or with why it was not
    * (known to be) applied.
    */
-  propose(
-    operation: Operation,
-    encoded: Uint8Array,
-    done: (outcome: ProposalOutcome) => void,
-  ): void {
-    const refusal = this.#refusal()
-    if (refusal !== undefined) {
-      done({ kind: 'failed', code: refusal })
-      return
-    }
-    const id = this.#ids.next()
-    const data = sealEncoded(operation, encoded, { ID: id, username: '', authRevision: 0 })
-    if (data.length > this.settings.requestBytesMax) {
-      done({ kind: 'failed', code: 'REQUEST_TOO_LARGE' })
-      return
-    }
-    this.#enqueue(id, data, done)
+  propose(operation: Operation, encoded: Uint8Array, done: ProposalDone): void {
+    this.#intake.propose(operation, encoded, done)
   }
 
   /** Proposes a request of the v2 API; its id is set here. */
-  proposeV2(request: Omit<V2Request, 'ID'>, done: (outcome: ProposalOutcome) => void): void {
-    const refusal = this.#refusal()
-    if (refusal !== undefined) {
-      done({ kind: 'failed', code: refusal })
-      return
-    }
-    const id = this.#ids.next()
-    this.#enqueue(id, V2Request.encode({ ...request, ID: id }), done)
+  proposeV2(request: Omit<V2Request, 'ID'>, done: ProposalDone): void {
+    this.#intake.proposeV2(request, done)
   }
 
   #refusal(): ErrorCode | undefined {
@@ -486,15 +492,6 @@ export class Member implements PeerEvents {
     if (isLagging || this.backend.isOverloaded || this.#proposals.count >= PROPOSALS_MAX)
       return 'TOO_MANY_REQUESTS'
     return undefined
-  }
-
-  #enqueue(id: RequestId, data: Uint8Array, done: (outcome: ProposalOutcome) => void): void {
-    const startedMs = this.#clock.monotonicMs()
-    const deadlineMs = startedMs + this.#requestTimeoutMs
-    const proposal: Proposal = { id, data, startedMs, deadlineMs, done }
-    this.#proposals.add(proposal)
-    this.#unsubmitted.push(proposal)
-    this.#loop.poke()
   }
 
   /** Runs `done` once the state here is at least as new as now anywhere in the cluster. */
@@ -508,44 +505,9 @@ export class Member implements PeerEvents {
   }
 
   #submit(): void {
-    if (this.#leadership.leaderId === NO_MEMBER) return
-    while (this.#unsubmitted.length > 0) {
-      const datas: Uint8Array[] = []
-      let bytes = 0
-      for (const { data } of this.#unsubmitted) {
-        if (datas.length > 0 && bytes + data.length > SUBMIT_BYTES_MAX) break
-        datas.push(data)
-        bytes += data.length
-      }
-      // What is dropped stays: a leader that hands over or is full takes it later, or it times out.
-      if (this.#node.propose(datas) !== 'ok') break
-      if (datas.length === this.#unsubmitted.length) this.#unsubmitted = []
-      else this.#unsubmitted = this.#unsubmitted.slice(datas.length)
-    }
-    if (this.#reads.wantsRound) this.#reads.startRound(this.#clock.monotonicMs())
-  }
-
-  /** etcd's guess at why nothing came in time. */
-  #timeoutCode(startedMs: number): ErrorCode {
-    this.counts.proposalsFailed++
-    const lostMs = this.#leadership.electedMs - 2 * this.settings.electionTimeoutMs
-    if (startedMs > lostMs && startedMs < this.#leadership.electedMs)
-      return 'TIMEOUT_LEADER_FAILURE'
-    if (this.leaderId === NO_MEMBER) return 'TIMEOUT'
-    if (this.isLeader) {
-      return this.#isConnectedToQuorumSince(startedMs) ? 'TIMEOUT' : 'TIMEOUT_CONNECTION_LOST'
-    }
-    const since = this.#network.activeSinceMs(this.leaderId)
-    return since !== undefined && since <= startedMs ? 'TIMEOUT' : 'TIMEOUT_CONNECTION_LOST'
-  }
-
-  #isConnectedToQuorumSince(startedMs: number): boolean {
-    const voters = this.membership.votingMembers()
-    const connected = voters.filter(({ id }) => {
-      const since = id === this.id ? 0 : this.#network.activeSinceMs(id)
-      return since !== undefined && since <= startedMs
-    })
-    return connected.length > voters.length / 2
+    this.#intake.submit()
+    const canAsk = this.leaderId !== NO_MEMBER && this.#reads.wantsRound
+    if (canAsk) this.#reads.startRound(this.#clock.monotonicMs())
   }
 
   // Leases.
@@ -597,32 +559,6 @@ export class Member implements PeerEvents {
   }
 
   // Membership.
-
-  #proposeConfChange(change: ProposedChange, done: MembershipDone): void {
-    const refusal = this.#refusal()
-    if (refusal !== undefined) {
-      done({ kind: 'failed', code: refusal })
-      return
-    }
-    const id = this.#ids.next()
-    const context = new TextEncoder().encode(change.context)
-    const startedMs = this.#clock.monotonicMs()
-    this.#proposals.add({
-      id,
-      data: context,
-      startedMs,
-      deadlineMs: startedMs + this.#requestTimeoutMs,
-      done: (outcome) => done(outcome.kind === 'failed' ? outcome : { kind: 'changed' }),
-    })
-    const proposed = this.#node.proposeConfChange({
-      id,
-      type: change.type,
-      nodeId: change.nodeId,
-      context,
-    })
-    if (proposed !== 'ok') this.#proposals.settle(id, { kind: 'failed', code: 'NO_LEADER' })
-    this.#loop.poke()
-  }
 
   /** Hands leadership to a voter; `done` once it leads, or with why not. */
   moveLeader(target: MemberId, done: LeadershipDone, withinMs = this.#requestTimeoutMs): void {
@@ -772,7 +708,7 @@ export class Member implements PeerEvents {
   #scheduleFlush(): void {
     this.#options.scheduler.later(this.settings.backendBatchIntervalMs, () => {
       if (this.#isStopped) return
-      if (!this.#isReplacingState && this.backend.isDirty) this.#flushBackend()
+      if (!this.#exchange.isReplacing && this.backend.isDirty) this.#flushBackend()
       this.#scheduleFlush()
     })
   }
@@ -801,73 +737,16 @@ export class Member implements PeerEvents {
     if (isOverQuota && this.isLeader) this.raiseNoSpace()
   }
 
-  // Snapshots between members.
-
-  /**
-   * The snapshot's metadata and membership are taken at the very entry at which the content is
-   * frozen.
-   */
-  #sendSnapshot(message: RaftMessage): void {
-    let taken: Snapshot | undefined
-    this.backend.openSnapshot(
-      (failure, content) => {
-        if (content === undefined || taken === undefined) {
-          content?.body.close()
-          this.#log.warn('failed to open a database snapshot', { error: failure?.message })
-          this.snapshotSent(message.to, 'failure')
-          return
-        }
-        invariant(
-          content.index === taken.metadata.index,
-          'a snapshot and its content are of one entry',
-        )
-        this.#network.sendSnapshot({ ...message, snapshot: taken }, content.body)
-      },
-      () => {
-        // After a restart the store may be ahead of what was applied again: raft asks once more.
-        if (this.backend.consistentIndex > this.appliedIndex) return
-        taken = this.#snapshots.current(this.appliedIndex)
-      },
-    )
-  }
-
-  #install(snapshot: Snapshot, write: DurableWrite, done: () => void): void {
-    const { index } = snapshot.metadata
-    this.#isReplacingState = true
-    this.#log.info('applying snapshot', {
-      'incoming-leader-snapshot-index': index,
-      'current-applied-index': this.appliedIndex,
-    })
-    this.#wal.saveSnapshot(snapshot, (failure) => {
-      if (failure !== undefined) this.#fatal('failed to save Raft snapshot', failure)
-      else this.#write(write, () => this.#replaceState(snapshot, done))
-    })
-  }
-
-  #replaceState(snapshot: Snapshot, done: () => void): void {
-    const { index, confState } = snapshot.metadata
-    this.#options.installState(snapshot, (problem, state) => {
-      if (problem !== undefined || state === undefined) {
-        this.#fatal('failed to apply the snapshot', problem)
-        return
-      }
-      this.#isReplacingState = false
-      this.#takeOver(state, confState, index)
-      done()
-    })
-  }
-
-  #takeOver(state: ReplicatedState, confState: ConfState, index: LogIndex): void {
+  /** The state of another member has taken the place of ours. */
+  #takeOver(state: ReplicatedState, snapshot: Snapshot): void {
     const before = this.membership.memberIds()
     this.#state = state
-    this.#confState = confState
+    this.#confState = snapshot.metadata.confState
     for (const id of before) if (id !== this.id && !this.isMember(id)) this.#network.removePeer(id)
     for (const { id, peerUrls } of this.membership.members()) {
       if (id !== this.id) this.#network.addPeer(id, peerUrls)
     }
-    this.#snapshots.onInstalled(index)
     this.hub.resync()
     this.#compactor.poke()
-    this.#log.info('applied snapshot', { 'incoming-leader-snapshot-index': index })
   }
 }
