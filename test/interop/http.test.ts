@@ -2,6 +2,7 @@
 // same raw requests to a single etcd and a single member of ours; where 3.5 differs from the 3.4 at hand, the documented
 // answer of 3.5. Then the ports' manners: two protocols on one, garbage, ports that are taken, flags that are wrong.
 import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Cluster, temporaryFolder } from './support/cluster.js'
@@ -241,6 +242,7 @@ describeWith(['daemon'], 'a start that cannot succeed', () => {
       encoding: 'utf8',
       timeout: 20_000,
     })
+    rmSync(cwd, { recursive: true, force: true })
     return { text: stdout + stderr, status }
   }
 

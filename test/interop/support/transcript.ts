@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from './cluster.js'
 import { etcdctl } from './etcdctl.js'
@@ -104,6 +104,7 @@ export async function runTranscript(
   } finally {
     client.close()
     await member.kill()
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
