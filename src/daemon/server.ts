@@ -49,8 +49,9 @@ import { admission, createIdentities, type Identities } from './tls.js'
 /** How long connections may take to end when the process stops, ms. */
 const DRAIN_GRACE_MS = 1000
 /**
- * How long an HTTP/1 connection may be idle, ms: etcd's five minutes. Go's clients keep connections for reuse, and a
- * request sent into one that is being closed fails: a follower's lease call to the leader would time out.
+ * How long an HTTP/1 connection may be idle, ms: etcd's five minutes. Go's clients keep connections
+ * for reuse, and a request sent into one that is being closed fails: a follower's lease call to the
+ * leader would time out.
  */
 const HTTP_IDLE_MS = 5 * 60 * 1000
 /** Between two attempts to publish this member's name, ms. */

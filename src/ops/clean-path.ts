@@ -1,4 +1,7 @@
-/** A path as Go's multiplexer wants it: without empty segments, `.` and `..`; a slash at its end is kept. */
+/**
+ * A path as Go's multiplexer wants it: without empty segments, `.` and `..`; a slash at its end is
+ * kept.
+ */
 export function cleanPath(path: string): string {
   const kept: string[] = []
   for (const segment of path.split('/')) {
