@@ -49,9 +49,10 @@ export class Listener {
   async listen(): Promise<void> {
     const { address } = this.#options
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
+      const refuse = (error: NodeJS.ErrnoException): void => reject(bindError(address, error))
+      this.#server.once('error', refuse)
       const done = (): void => {
-        this.#server.off('error', reject)
+        this.#server.off('error', refuse)
         this.#server.on('error', (error) =>
           this.#options.log.warn('listener failed', { error: error.message }),
         )
@@ -186,6 +187,21 @@ export class Listener {
     http1(socket)
     socket.resume()
   }
+}
+
+/** The system's reasons in the words that operators of etcd know. */
+const BIND_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'bind: address already in use',
+  EADDRNOTAVAIL: 'bind: cannot assign requested address',
+  EACCES: 'bind: permission denied',
+}
+
+function bindError(address: ListenAddress, cause: NodeJS.ErrnoException): Error {
+  const reason = BIND_REASONS[cause.code ?? '']
+  if (reason === undefined) return cause
+  const where =
+    address.kind === 'tcp' ? `tcp ${address.host}:${address.port}` : `unix ${address.path}`
+  return new Error(`listen ${where}: ${reason}`, { cause })
 }
 
 const remoteOf = (socket: Socket): string =>
