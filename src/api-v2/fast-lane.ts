@@ -2,8 +2,8 @@
  * HTTP/1.1 for the requests that come most: reads and writes of keys, one after the other on a
  * connection that stays open. It reads the socket itself and answers with one write. The first
  * request that is anything else (a wait, another path, an unusual head, a body that comes in
- * pieces) takes the connection to Node's HTTP server, for good. Measured in bench/: Node's HTTP
- * server costs several times the work that a read is.
+ * pieces) takes the connection to Node's HTTP server, for good. Measured with bench/v2-http.sh:
+ * Node's HTTP server costs several times the work that a read is.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'

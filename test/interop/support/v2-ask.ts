@@ -42,7 +42,8 @@ async function readLines(response: IncomingMessage, count: number): Promise<stri
     text += chunk
     if (text.split('\n').length > count) break
   }
-  return text
+  if (count === Number.POSITIVE_INFINITY) return text
+  return text.split('\n').slice(0, count).join('\n')
 }
 
 function headersOf(response: IncomingMessage): Record<string, string> {

@@ -324,8 +324,9 @@ const waits: readonly Step[] = [
   get('/?wait=true&recursive=true&waitIndex=10'),
   get('/d?wait=true&recursive=true&waitIndex=1'),
   get('/d/y/z?wait=true&waitIndex=1'),
+  // A directory that goes away is told twice to who streams it.
   get('/s?wait=true&stream=true&recursive=true', {
-    lines: 3,
+    lines: 4,
     during: [put('/s/1', 'value=1'), put('/s/2', 'value=2'), remove('/s?recursive=true')],
   }),
   get('/s?wait=true&stream=true&recursive=true', {
