@@ -211,7 +211,10 @@ export class Cluster {
     const leader = this.leader
     const asked = leader?.member
     const isActing = this.#prng.perMille(300)
-    const here = view.membership.members().find(({ peerUrls }) => peerUrls[0] === node.peerUrls[0])
+    // After a power loss of all, members may not know yet what they had committed.
+    const here = view.membership
+      .members()
+      .find(({ id, peerUrls }) => id !== oldId && peerUrls[0] === node.peerUrls[0])
     switch (replacement.stage) {
       case 'removing':
         if (oldId !== undefined && view.membership.member(oldId) !== undefined) {

@@ -80,7 +80,7 @@ export function simulatedLeaderCalls(
         (member, answer) => {
           if (!member.isLeader) answer(late)
           else
-            member.promoteMember(id, (outcome) =>
+            member.members.promote(id, (outcome) =>
               answer(outcome.kind === 'changed' ? outcome : late),
             )
         },

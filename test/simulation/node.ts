@@ -1,4 +1,5 @@
 import type { ClusterId, MemberId } from '../../src/base/ids.js'
+import { memberAttributesPath } from '../../src/base/v2-paths.js'
 import {
   beginCluster,
   joinCluster,
@@ -7,10 +8,11 @@ import {
   type StartPoint,
 } from '../../src/daemon/bootstrap.js'
 import { composeMember } from '../../src/daemon/compose-member.js'
+import { makeDurableDirectory } from '../../src/daemon/durable-directory.js'
 import type { Member } from '../../src/member/member.js'
 import type { MemberLog } from '../../src/member/member-parts.js'
 import type { MemberSettings } from '../../src/member/member-settings.js'
-import type { Member as ClusterMember } from '../../src/membership/member.js'
+import { type Member as ClusterMember, encodeAttributes } from '../../src/membership/member.js'
 import type { Membership } from '../../src/membership/membership.js'
 import type { Scheduler } from '../../src/ports/clock.js'
 import type { Log } from '../../src/ports/log.js'
@@ -32,6 +34,9 @@ export const DATA_DIRECTORY = '/data/member'
 const TURN_US = 10
 /** How long a failed process goes on before it is gone, microseconds. */
 const DYING_US = 5000
+
+/** Between two attempts of a member to tell its name, microseconds. */
+const PUBLISH_RETRY_US = 100_000
 
 /** How a process begins. */
 export type Beginning =
@@ -180,7 +185,7 @@ export class SimulatedNode implements Host {
     const { incarnation } = this
     if (beginning.kind !== 'restart') this.beginning = beginning
     this.isDying = false
-    this.mayFail = this.disk.isFull
+    this.mayFail = this.disk.isFull || this.disk.failsNextWrite
     this.#context.world.trace.event(this.place, `boot-${beginning.kind}`, incarnation)
     this.#boot(beginning, incarnation).catch((error: unknown) => {
       if (incarnation === this.incarnation) this.#failed(error)
@@ -249,7 +254,7 @@ export class SimulatedNode implements Host {
 
   async #boot(beginning: Beginning, incarnation: number): Promise<void> {
     const place = this.logPlace
-    this.disk.makeDirectory(DATA_DIRECTORY)
+    makeDurableDirectory(this.disk, `${DATA_DIRECTORY}/snap`)
     place.snapshots.prepare()
     const start = await this.#startPoint(beginning, place)
     const { member } = await this.#compose(start, place)
@@ -265,6 +270,18 @@ export class SimulatedNode implements Host {
       this.#every(member.settings.tickMs, () => member.tick())
       member.start()
       if (start.isAlone) this.defer(TURN_US, () => member.campaignWhenAlone())
+      this.#publish(member)
+    })
+  }
+
+  /** Members without a published name do not count as started. */
+  #publish(member: Member): void {
+    const attributes = encodeAttributes({
+      name: this.name,
+      clientUrls: [`http://${this.name}:2379`],
+    })
+    member.publish(attributes, memberAttributesPath(member.id), (outcome) => {
+      if (outcome.kind === 'failed') this.defer(PUBLISH_RETRY_US, () => this.#publish(member))
     })
   }
 

@@ -18,6 +18,8 @@ const MICROTASK_HOPS = 16
 /** In the liveness phase everything must be answered and equal within, virtual microseconds. */
 const LIVENESS_US = 90_000_000
 const SECOND_US = 1_000_000
+/** Looks at the clock within one event at most, as far as leases are concerned. */
+const CREEPS_PER_EVENT = 500
 
 export interface RunResult {
   readonly seed: number
@@ -186,6 +188,7 @@ export class Simulation {
       model,
       this.#history.operations,
       (index) => this.#commits.committed[index]?.atUs ?? 0,
+      this.#options.clocks.creepUs * CREEPS_PER_EVENT,
     )
     if (early !== undefined) this.#world.fail('lease-time', early)
     for (const watcher of this.#watchers) {
@@ -214,6 +217,7 @@ export class Simulation {
         return `m${place}(${memberId?.toString(16)}) ${state}${isPaused ? ' paused' : ''} ${role} ${at}`
       })
       .join('; ')
+      .concat(this.#cluster.describe())
   }
 
   #result(): RunResult {
