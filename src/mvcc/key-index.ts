@@ -4,6 +4,7 @@ import { KeysInOrder } from './keys-in-order.js'
 import { OrderedKeys } from './ordered-keys.js'
 import { RevisionChains } from './revision-chains.js'
 import { type HashSeed, SlotTable } from './slot-table.js'
+import { sortedSlots } from './sorted-slots.js'
 
 /** No such key. */
 export const NO_SLOT = -1
@@ -156,9 +157,8 @@ export class KeyIndex {
     if (this.#gathered !== undefined) this.#endGathering(this.#gathered)
     if (!this.#isUnordered) return
     const keys = new KeysInOrder()
-    for (const key of this.#keys.slice().sort()) {
-      const slot = this.slotOf(key)
-      keys.append(key, slot, this.#version.get(slot) !== 0)
+    for (const slot of sortedSlots(this.#keys)) {
+      keys.append(this.keyOf(slot), slot, this.#version.get(slot) !== 0)
     }
     this.#endGathering(keys)
   }
