@@ -211,7 +211,10 @@ export class Member implements PeerEvents {
       confState: () => this.#confState,
       writeDeferred: () => this.#loop.writeDeferred(),
       v2State: () => this.#state.v2.saveNoCopy(),
-      onFatal: options.onFatal,
+      // A snapshot that a stop overtakes is not saved, and nothing is wrong with that.
+      onFatal: (message, cause) => {
+        if (!this.#isStopped) this.#fatal(message, cause)
+      },
     })
     this.#exchange = this.#createExchange()
   }
