@@ -6,6 +6,7 @@ import { shortVersion } from '../membership/cluster-version.js'
 import type { Metrics } from '../ops/metrics.js'
 import type { PeerObserver } from '../peer/peer-context.js'
 import type { GrpcStatus, RpcMethod, RpcObserver } from '../ports/rpc.js'
+import type { AppendTraffic } from './append-traffic.js'
 
 const CODES = [
   'OK',
@@ -97,7 +98,11 @@ export class RpcCounts implements RpcObserver {
 }
 
 /** What the peer transport tells, as etcd's network metrics. */
-export function peerObserver(metrics: Metrics, local: string): PeerObserver {
+export function peerObserver(
+  metrics: Metrics,
+  local: string,
+  traffic: AppendTraffic,
+): PeerObserver {
   const to = (id: bigint): { To: string } => ({ To: idToHex(id) })
   const from = (id: bigint): { From: string } => ({ From: idToHex(id) })
   return {
@@ -135,9 +140,9 @@ export function peerObserver(metrics: Metrics, local: string): PeerObserver {
       metrics.add('etcd_network_snapshot_receive_success', 1, from(id))
       metrics.observe('etcd_network_snapshot_receive_total_duration_seconds', seconds, from(id))
     },
-    appendSent: () => undefined,
-    appendFailed: () => undefined,
-    appendReceived: () => undefined,
+    appendSent: (id, bytes, seconds) => traffic.appendSent(id, bytes, seconds),
+    appendFailed: (id) => traffic.appendFailed(id),
+    appendReceived: (id, bytes) => traffic.appendReceived(id, bytes),
   }
 }
 

@@ -2,6 +2,10 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { type FastifyInstance, fastify } from 'fastify'
+import { createFastLane } from '../api-v2/fast-lane.js'
+import { createMemberSource } from '../api-v2/member-source.js'
+import { registerV2Routes } from '../api-v2/routes.js'
+import { V2Handler } from '../api-v2/v2-handler.js'
 import { clusterMethods } from '../api-v3/cluster.js'
 import { kvMethods } from '../api-v3/kv.js'
 import { LeaderGuard } from '../api-v3/leader-guard.js'
@@ -10,6 +14,7 @@ import { maintenanceMethods } from '../api-v3/maintenance.js'
 import { rangeStreamMethod } from '../api-v3/range-stream.js'
 import { watchMethods } from '../api-v3/watch.js'
 import { DaemonError } from '../base/errors.js'
+import { createHttpAccess } from '../base/http-access.js'
 import { idToHex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { memberAttributesPath } from '../base/v2-paths.js'
@@ -35,6 +40,7 @@ import { systemClock, systemEntropy, turnScheduler } from '../platform/system.js
 import type { RpcMethod } from '../ports/rpc.js'
 import { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import { listenAddressOf } from './addresses.js'
+import { AppendTraffic } from './append-traffic.js'
 import { AutoCompactor } from './auto-compactor.js'
 import { findStart, type StartPoint } from './bootstrap.js'
 import { composeMember } from './compose-member.js'
@@ -77,6 +83,7 @@ export class EtcdServer {
   readonly #onEnd: ServerOptions['onEnd']
   readonly #metrics = new Metrics()
   readonly #health = new HealthService()
+  readonly #traffic = new AppendTraffic(systemClock)
   readonly #listeners: Listener[] = []
   readonly #timers: Timer[] = []
   readonly #grpcServers: GrpcServer[] = []
@@ -242,7 +249,7 @@ export class EtcdServer {
           events,
           log: this.#log,
           clock: systemClock,
-          observer: peerObserver(this.#metrics, idToHex(start.id)),
+          observer: peerObserver(this.#metrics, idToHex(start.id), this.#traffic),
           ...calls,
         }),
       every: (intervalMs, work) => {
@@ -384,13 +391,19 @@ export class EtcdServer {
         this.#log.error('a call failed', { error: DaemonError.from(error).cause ?? error }),
     })
     this.#grpcServers.push(grpc)
-    const app = await this.#createApp(member, (instance) => {
+    const v2 = config.enableV2 ? this.#createV2(member) : undefined
+    const addRoutes = (instance: FastifyInstance): void => {
       registerInfoRoutes(instance, this.#opsSource(member))
-    })
+      if (v2 !== undefined) registerV2Routes(instance, v2)
+    }
+    const app = await this.#createApp(member, addRoutes, v2)
     const isSplit = config.listenClientHttpUrls.length > 0
-    const http1 = (socket: Socket): void => {
+    const toNode = (socket: Socket): void => {
       app.server.emit('connection', socket)
     }
+    const access = createHttpAccess(this.#accessOptions())
+    const http1 =
+      v2 === undefined ? toNode : createFastLane({ keys: v2.keys, access, fallback: toNode })
     const http2 = (socket: Socket, head: Uint8Array): void => grpc.handleConnection(socket, head)
     this.#log.info('configuring client listeners', {
       'listen-client-urls': urlTexts(config.listenClientUrls),
@@ -424,18 +437,20 @@ export class EtcdServer {
   async #createApp(
     member: Member,
     addRoutes: (app: FastifyInstance) => void,
+    v2?: V2Handler,
   ): Promise<FastifyInstance> {
-    const config = this.#config
+    const access = createHttpAccess(this.#accessOptions())
     const app = fastify({
       logger: false,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
-      serverFactory: (handler) => createServer({ keepAliveTimeout: HTTP_IDLE_MS }, handler),
+      serverFactory: (handle) =>
+        createServer({ keepAliveTimeout: HTTP_IDLE_MS }, (request, response) => {
+          if (v2?.maybeHandleFirst(request, response, access) !== true) handle(request, response)
+        }),
     })
     registerAccessControl(app, {
-      corsOrigins: config.corsOrigins,
-      hostWhitelist: config.hostWhitelist,
-      isSecure: config.listenClientUrls.every(isSecure),
+      ...this.#accessOptions(),
       onRefusedHost: (host) =>
         this.#log.warn('rejecting HTTP request to prevent DNS rebinding attacks', { host }),
     })
@@ -459,6 +474,25 @@ export class EtcdServer {
     await app.ready()
     this.#apps.push(app)
     return app
+  }
+
+  #accessOptions() {
+    const { corsOrigins, hostWhitelist, listenClientUrls } = this.#config
+    return { corsOrigins, hostWhitelist, isSecure: listenClientUrls.every(isSecure) }
+  }
+
+  #createV2(member: Member): V2Handler {
+    const source = createMemberSource({
+      member,
+      clock: systemClock,
+      name: this.#config.name,
+      traffic: () => this.#traffic.statistics(),
+      followers: () => this.#traffic.followers,
+      startedMs: systemClock.wallMs() - process.uptime() * 1000,
+      leaderSinceMs: () =>
+        systemClock.wallMs() - (systemClock.monotonicMs() - member.leaderElectedMs),
+    })
+    return new V2Handler(source)
   }
 
   #methods(member: Member): RpcMethod[] {

@@ -321,6 +321,11 @@ export class Member implements PeerEvents {
     return this.#leadership.leaderId
   }
 
+  /** When the leader was first seen; monotonic milliseconds, -Infinity before the first one. */
+  get leaderElectedMs(): number {
+    return this.#leadership.electedMs
+  }
+
   get isLeader(): boolean {
     return this.#leadership.isLeader
   }
