@@ -10,6 +10,7 @@ import type { NodeAdapter } from './node.js'
 import { type SimulationOptions, swarm } from './options.js'
 import { Client } from './workload/client.js'
 import { WatchClient } from './workload/watch-client.js'
+import { CREEP_US_MAX } from './world/clock.js'
 import type { TraceSink } from './world/trace.js'
 import { type Violation, World } from './world/world.js'
 
@@ -18,8 +19,6 @@ const MICROTASK_HOPS = 16
 /** In the liveness phase everything must be answered and equal within, virtual microseconds. */
 const LIVENESS_US = 90_000_000
 const SECOND_US = 1_000_000
-/** Looks at the clock within one event at most, as far as leases are concerned. */
-const CREEPS_PER_EVENT = 500
 
 export interface RunResult {
   readonly seed: number
@@ -155,6 +154,8 @@ export class Simulation {
     if (revisionAfter < revisionBefore)
       this.#world.fail('durability', `revision ${revisionBefore} became ${revisionAfter}`)
     await this.#until(() => false, 3 * SECOND_US)
+    // Leases go on ending: whoever is compared has applied everything.
+    await this.#until(() => this.#isSettled(), LIVENESS_US)
   }
 
   #isSettled(): boolean {
@@ -188,7 +189,7 @@ export class Simulation {
       model,
       this.#history.operations,
       (index) => this.#commits.committed[index]?.atUs ?? 0,
-      this.#options.clocks.creepUs * CREEPS_PER_EVENT,
+      this.#options.clocks.creepUs === 0 ? 0 : CREEP_US_MAX,
     )
     if (early !== undefined) this.#world.fail('lease-time', early)
     for (const watcher of this.#watchers) {

@@ -9,6 +9,8 @@ export interface ClockOptions {
   readonly creepUs: number
 }
 
+/** How far a clock runs ahead within one long event at most, microseconds. */
+export const CREEP_US_MAX = 50_000
 const EPOCH_MS = 1_790_000_000_000
 
 /** The clock of one machine over true virtual time. */
@@ -30,7 +32,7 @@ export class SimulatedClock implements Clock {
       this.#seenUs = nowUs
       this.#crept = 0
     }
-    this.#crept += this.#options.creepUs
+    this.#crept = Math.min(CREEP_US_MAX, this.#crept + this.#options.creepUs)
     return this.#monotonic(this.#seenUs + this.#crept)
   }
 
