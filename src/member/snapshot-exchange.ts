@@ -51,6 +51,7 @@ export class SnapshotExchange {
     this.#host.backend().openSnapshot(
       (failure, content) => {
         if (content === undefined || taken === undefined) {
+          content?.body.close()
           log.warn('failed to open a database snapshot', { error: failure?.message })
           this.#host.onSendFailed(message)
           return
@@ -60,7 +61,10 @@ export class SnapshotExchange {
         network.sendSnapshot({ ...message, snapshot: taken }, content.body)
       },
       () => {
-        taken = snapshots.current(this.#host.appliedIndex())
+        const applied = this.#host.appliedIndex()
+        // After a restart the store may be ahead of what was applied again: raft asks once more.
+        if (this.#host.backend().consistentIndex > applied) return
+        taken = snapshots.current(applied)
       },
     )
   }
