@@ -63,12 +63,22 @@ describe('parseExactJson', () => {
     )
   })
 
-  test.each(['', '{', '[1,]', '{"a"}', '{a:1}', 'nul', '"', '"\\', '"\\x"', '1 2', '01', '[1 2]'])(
-    'refuses %j',
-    (text) => {
-      expect(parseExactJson(text)).toBeUndefined()
-    },
-  )
+  test.each([
+    '',
+    '{',
+    '[1,]',
+    '{"a"}',
+    '{a:1}',
+    'nul',
+    '"',
+    '"\\',
+    '"\\x"',
+    '1 2',
+    '01',
+    '[1 2]',
+  ])('refuses %j', (text) => {
+    expect(parseExactJson(text)).toBeUndefined()
+  })
 
   test('refuses what nests deeper than it may', () => {
     const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)

@@ -96,14 +96,16 @@ describe('a wrong command line prints the reason and the usage, and ends with 2'
   })
 })
 
-test.each([[['word']], [['--', 'word']], [['--name=a', 'word']], [['--pre-vote', 'word']]])(
-  'a word that is no flag is refused with 1: %j',
-  (argv) => {
-    const outcome = given(argv)
-    expect(errorOf(outcome)).toBe("'word' is not a valid flag")
-    expect(exitCodeOf(outcome)).toBe(1)
-  },
-)
+test.each([
+  [['word']],
+  [['--', 'word']],
+  [['--name=a', 'word']],
+  [['--pre-vote', 'word']],
+])('a word that is no flag is refused with 1: %j', (argv) => {
+  const outcome = given(argv)
+  expect(errorOf(outcome)).toBe("'word' is not a valid flag")
+  expect(exitCodeOf(outcome)).toBe(1)
+})
 
 test('one dash and two, = and a separate word mean the same; the last one wins', () => {
   for (const argv of [['-name=a'], ['--name=a'], ['-name', 'a'], ['--name=b', '--name', 'a']]) {

@@ -62,19 +62,19 @@ describe('/health', () => {
     expect(member.checked).toEqual([true])
   })
 
-  test.each(['NOSPACE', 'CORRUPT'] as const)(
-    'is false under alarm %s, unless excluded',
-    async (kind) => {
-      member.alarms = [kind]
-      expect(await ask('/health')).toMatchObject({
-        status: 503,
-        body: `{"health":"false","reason":"ALARM ${kind}"}\n`,
-      })
-      expect(await ask(`/health?exclude=${kind}`)).toMatchObject({ status: 200 })
-      expect(await ask(`/health?exclude=NOSPACE&exclude=CORRUPT`)).toMatchObject({ status: 200 })
-      expect(member.checked).toEqual([false, true, true])
-    },
-  )
+  test.each([
+    'NOSPACE',
+    'CORRUPT',
+  ] as const)('is false under alarm %s, unless excluded', async (kind) => {
+    member.alarms = [kind]
+    expect(await ask('/health')).toMatchObject({
+      status: 503,
+      body: `{"health":"false","reason":"ALARM ${kind}"}\n`,
+    })
+    expect(await ask(`/health?exclude=${kind}`)).toMatchObject({ status: 200 })
+    expect(await ask(`/health?exclude=NOSPACE&exclude=CORRUPT`)).toMatchObject({ status: 200 })
+    expect(member.checked).toEqual([false, true, true])
+  })
 
   test('is false without a leader, unless only this member is asked', async () => {
     member.hasLeader = false

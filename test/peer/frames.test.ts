@@ -229,21 +229,20 @@ describe('decoders', () => {
     }
   })
 
-  test.each(kinds)(
-    'survive garbage on the %s stream: an error or nothing, never a hang',
-    (kind) => {
-      fc.assert(
-        fc.property(fc.uint8Array({ maxLength: 200 }), (garbage) => {
-          try {
-            decoded(kind, [garbage])
-          } catch (error) {
-            expect(error).toBeInstanceOf(StreamFormatError)
-          }
-        }),
-        { numRuns: 500 },
-      )
-    },
-  )
+  test.each(
+    kinds,
+  )('survive garbage on the %s stream: an error or nothing, never a hang', (kind) => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (garbage) => {
+        try {
+          decoded(kind, [garbage])
+        } catch (error) {
+          expect(error).toBeInstanceOf(StreamFormatError)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
 
   test('stop at once when told so from within', () => {
     const seen: string[] = []
