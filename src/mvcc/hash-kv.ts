@@ -1,6 +1,6 @@
 import { crc32c } from '../base/crc32c.js'
 import { NO_SLOT } from './key-index.js'
-import { encodeRowKey } from './row-key.js'
+import { encodeRowKey, ROW_KEY_BYTES, TOMBSTONE_KEY_BYTES, writeRevision } from './row-key.js'
 import type { Row } from './rows.js'
 import type { StoreState } from './store-state.js'
 import { readStoredKey } from './stored-key-value.js'
@@ -32,24 +32,28 @@ export function hashRows(
   const cursor = state.rows.rowCursor(0, revision)
   const skipsUnseen = hasLiveKey(state, revision)
   let hash = crc32c(BUCKET_NAME)
+  /** A tombstone's key has a mark behind, which stays; others end before it. */
+  const key = encodeRowKey(0, 0, true)
   const isHashed = (row: Row): boolean => {
     if (row.main > compactRevision) return true
     if (row.main === compactRevision && row.isTombstone) return false
     return !skipsUnseen || isSeen(state, row, revision)
   }
   const onRows = (rows: readonly Row[]): void => {
-    for (const row of rows) {
-      if (!isHashed(row)) continue
-      const key = encodeRowKey(row.main, row.sub, row.isTombstone)
-      hash = crc32c(row.value, 0, row.value.length, crc32c(key, 0, key.length, hash))
-    }
-    if (rows.length > 0) {
-      cursor.next(ROWS_PER_SLICE, onRows)
+    if (rows.length === 0) {
+      cursor.close()
+      state.unpin(pin)
+      done({ hash, revision, compactRevision })
       return
     }
-    cursor.close()
-    state.unpin(pin)
-    done({ hash, revision, compactRevision })
+    // The next rows are being read while these are hashed.
+    cursor.next(ROWS_PER_SLICE, onRows)
+    for (const row of rows) {
+      if (!isHashed(row)) continue
+      writeRevision(key, 0, row.main, row.sub)
+      const keyBytes = row.isTombstone ? TOMBSTONE_KEY_BYTES : ROW_KEY_BYTES
+      hash = crc32c(row.value, 0, row.value.length, crc32c(key, 0, keyBytes, hash))
+    }
   }
   cursor.next(ROWS_PER_SLICE, onRows)
 }
