@@ -97,14 +97,15 @@ export class Listener {
 
   #tlsServer(identity: TlsIdentity): Server {
     const server = createTlsServer({
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: this.#options.targets.http2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
       requestCert: identity.asksForClientCertificate,
       rejectUnauthorized: identity.asksForClientCertificate,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
       ...identity.serverOptions(),
     })
-    // Before the handshake of each connection: a certificate that was replaced on disk is used from here on.
+    // Before the handshake of each connection: a certificate that was replaced on disk is used from
+    // here on.
     let generation = identity.generation
     server.prependListener('connection', () => {
       const options = identity.serverOptions()
@@ -207,7 +208,10 @@ function bindError(address: ListenAddress, cause: NodeJS.ErrnoException): Error 
 const remoteOf = (socket: Socket): string =>
   `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
 
-/** A socket file left by a process that was killed would make listen fail; a live one makes it fail below. */
+/**
+ * A socket file left by a process that was killed would make listen fail; a live one makes it fail
+ * below.
+ */
 function removeStaleSocket(path: string): void {
   try {
     unlinkSync(path)

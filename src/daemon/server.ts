@@ -1,6 +1,8 @@
 import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { type FastifyInstance, fastify } from 'fastify'
 import { createFastLane } from '../api-v2/fast-lane.js'
 import { createMemberSource } from '../api-v2/member-source.js'
@@ -25,6 +27,7 @@ import { isSecure, type ServerUrl, urlTexts } from '../config/server-url.js'
 import { HealthService } from '../grpc/health.js'
 import { reflectionMethods } from '../grpc/reflection.js'
 import { GrpcServer } from '../grpc/server.js'
+import { HttpExchanges } from '../http2/http-exchange.js'
 import type { Member } from '../member/member.js'
 import { formatVersion } from '../membership/cluster-version.js'
 import { encodeAttributes } from '../membership/member.js'
@@ -70,7 +73,10 @@ const PEER_CALL_TIMEOUT_MS = 5000
 export interface ServerOptions {
   readonly config: ServerConfig
   readonly log: ProcessLog
-  /** The member cannot go on: its disk failed, its state is in doubt, or it was removed. Called once. */
+  /**
+   * The member cannot go on: its disk failed, its state is in doubt, or it was removed. Called
+   * once.
+   */
   readonly onEnd: (reason: 'failed' | 'removed', message: string) => void
 }
 
@@ -404,7 +410,15 @@ export class EtcdServer {
     const access = createHttpAccess(this.#accessOptions())
     const http1 =
       v2 === undefined ? toNode : createFastLane({ keys: v2.keys, access, fallback: toNode })
-    const http2 = (socket: Socket, head: Uint8Array): void => grpc.handleConnection(socket, head)
+    // As etcd: over TLS everything but gRPC is for the HTTP handlers, in plain text nothing is.
+    const http2 = (socket: Socket, head: Uint8Array): void => {
+      if (isSplit || !(socket instanceof TLSSocket)) grpc.handleConnection(socket, head)
+      else {
+        const serve = (duplex: Duplex): boolean => app.server.emit('connection', duplex)
+        const exchanges = new HttpExchanges({ origin: socket, serve })
+        grpc.handleConnection(socket, head, exchanges.begin)
+      }
+    }
     this.#log.info('configuring client listeners', {
       'listen-client-urls': urlTexts(config.listenClientUrls),
     })

@@ -23,6 +23,8 @@ export interface RequestHead {
   readonly method: RpcMethod | undefined
   /** Present when the call is refused; `method` is then undefined. */
   readonly refusal: Refusal | undefined
+  /** Present when the content type does not even mention gRPC: a request for others to serve. */
+  readonly http: RequestFields | undefined
   /** Milliseconds that the client gives; Infinity when it does not say. */
   readonly timeoutMs: number
   readonly encoding: MessageEncoding
@@ -87,6 +89,7 @@ export function readRequestHead(request: RequestFields, methods: MethodTable): R
     path,
     method: undefined,
     refusal: { httpStatus, failure: { status, message } },
+    http: contentType.includes('application/grpc') ? undefined : request,
     timeoutMs,
     encoding: 'identity',
   })
@@ -111,6 +114,7 @@ export function readRequestHead(request: RequestFields, methods: MethodTable): R
     path,
     method,
     refusal: undefined,
+    http: undefined,
     timeoutMs,
     encoding: encoding === 'gzip' ? 'gzip' : 'identity',
   }

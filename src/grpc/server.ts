@@ -37,6 +37,16 @@ export interface GrpcServerOptions {
 }
 
 /**
+ * Takes a request that is not gRPC. `endsNow` says that it has no body; the consumer is to be given
+ * it otherwise.
+ */
+export type HttpRequestHandler = (
+  stream: Http2Stream,
+  request: RequestFields,
+  endsNow: boolean,
+) => StreamConsumer
+
+/**
  * A gRPC server over sockets that others accept. Replies are collected and leave once per turn of
  * the event loop; whoever knows when its turn ends calls `flush` to have them leave at once.
  */
@@ -77,11 +87,15 @@ export class GrpcServer implements CallHost {
     return this.#connections.size
   }
 
-  /** Serves a connection; `head` is what was already read from the socket. */
-  handleConnection(socket: Duplex, head?: Uint8Array): void {
+  /**
+   * Serves a connection; `head` is what was already read from the socket. `onHttpRequest` takes the
+   * requests whose content type is not gRPC's; without it they are refused with 415, as grpc-go
+   * does.
+   */
+  handleConnection(socket: Duplex, head?: Uint8Array, onHttpRequest?: HttpRequestHandler): void {
     const connection = new Http2Connection<RequestHead>({
       socket,
-      application: new GrpcConnection(this, this.#methods, socket),
+      application: new GrpcConnection(this, this.#methods, socket, onHttpRequest),
       limits: this.#http2Limits,
       flushQueue: this.flushQueue,
       nowMs: this.nowMs,
@@ -151,13 +165,20 @@ class GrpcConnection implements Http2Application<RequestHead>, CallConnection {
   readonly #server: GrpcServer
   readonly #methods: MethodTable
   readonly #socket: Duplex
+  readonly #onHttpRequest: HttpRequestHandler | undefined
   /** null = not looked up yet. */
   #certificate: PeerCertificate | undefined | null = null
 
-  constructor(server: GrpcServer, methods: MethodTable, socket: Duplex) {
+  constructor(
+    server: GrpcServer,
+    methods: MethodTable,
+    socket: Duplex,
+    onHttpRequest: HttpRequestHandler | undefined,
+  ) {
     this.#server = server
     this.#methods = methods
     this.#socket = socket
+    this.#onHttpRequest = onHttpRequest
   }
 
   get peerCertificate(): PeerCertificate | undefined {
@@ -169,9 +190,12 @@ class GrpcConnection implements Http2Application<RequestHead>, CallConnection {
     return readRequestHead(request, this.#methods)
   }
 
-  onRequest(stream: Http2Stream, head: RequestHead): StreamConsumer {
+  onRequest(stream: Http2Stream, head: RequestHead, endsNow: boolean): StreamConsumer {
     const { method } = head
     if (method === undefined) {
+      if (head.http !== undefined && this.#onHttpRequest !== undefined) {
+        return this.#onHttpRequest(stream, head.http, endsNow)
+      }
       const refusal = head.refusal
       if (refusal === undefined) throw new InvariantViolation('a head has a method or a refusal')
       stream.sendTrailers(failureTrailersOnly(refusal.failure, refusal.httpStatus))
