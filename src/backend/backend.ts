@@ -40,7 +40,10 @@ export interface BackendOptions {
   readonly engine: KeyValueEngine
   /** Runs a task in a later turn of the event loop. */
   readonly defer: (task: () => void) => void
-  /** The engine failed to write or read: nothing more can be trusted, the process has to end. Called once. */
+  /**
+   * The engine failed to write or read: nothing more can be trusted, the process has to end. Called
+   * once.
+   */
   readonly onFailure: (failure: Error) => void
   /** Changes after which a flush is due (etcd's backend-batch-limit). Default 10,000. */
   readonly batchChangesMax?: number
@@ -50,7 +53,10 @@ export interface BackendOptions {
   readonly recentBytesMax?: number
   /** Rows that were read from the engine and stay in memory. Default 32 MiB. */
   readonly cacheBytesMax?: number
-  /** Rows that a start may have to read before it is worth keeping the index at `close`. Default 10,000. */
+  /**
+   * Rows that a start may have to read before it is worth keeping the index at `close`. Default
+   * 10,000.
+   */
   readonly unkeptRowsMax?: number
 }
 
@@ -61,16 +67,20 @@ interface Flush {
   readonly onCut?: (() => void) | undefined
 }
 
-/** What one batch carries beside rows: the last change of each key of the small buckets; undefined = deleted. */
+/**
+ * What one batch carries beside rows: the last change of each key of the small buckets; undefined =
+ * deleted.
+ */
 type SmallChanges = Map<string, Uint8Array | undefined>
 
 /**
- * The durable state behind apply: buckets over the engine, with a write buffer that reads see at once. Changes since
- * the last flush go to the engine in one atomic batch together with the consistent index, so that after a crash the
- * log is replayed from exactly there. At most one batch is being written; the next one grows meanwhile.
+ * The durable state behind apply: buckets over the engine, with a write buffer that reads see at
+ * once. Changes since the last flush go to the engine in one atomic batch together with the
+ * consistent index, so that after a crash the log is replayed from exactly there. At most one batch
+ * is being written; the next one grows meanwhile.
  *
- * It has no clock: its owner calls `flush` every batch interval while `isDirty`, and at once when `isFlushDue` —
- * between entries, never inside one.
+ * It has no clock: its owner calls `flush` every batch interval while `isDirty`, and at once when
+ * `isFlushDue` — between entries, never inside one.
  */
 export class Backend implements RowStore {
   readonly #engine: KeyValueEngine
@@ -85,7 +95,9 @@ export class Backend implements RowStore {
   #pendingBytes = 0
   #bytesInFlight = 0
   #isWriting = false
-  /** Some batch was written without being synced; of those of an earlier process nothing is known. */
+  /**
+   * Some batch was written without being synced; of those of an earlier process nothing is known.
+   */
   #hasUnsynced = true
   #hasFailed = false
   #waiting: Flush[] = []
@@ -169,7 +181,10 @@ export class Backend implements RowStore {
     return this.#inUseBytes
   }
 
-  /** Size of the database as the quota sees it: the most that was in use since it was last defragmented. */
+  /**
+   * Size of the database as the quota sees it: the most that was in use since it was last
+   * defragmented.
+   */
   get sizeBytes(): number {
     return this.#sizeBytes
   }
@@ -282,7 +297,9 @@ export class Backend implements RowStore {
     this.#setSmall(bucket, key, undefined)
   }
 
-  /** All of a small bucket in key order, buffer included, as of now; keys without the bucket's byte. */
+  /**
+   * All of a small bucket in key order, buffer included, as of now; keys without the bucket's byte.
+   */
   readBucket(bucket: Bucket, done: (entries: readonly EngineEntry[]) => void): void {
     invariant(bucket !== 'key', 'bucket key is read through cursors')
     const found = new Map<string, Uint8Array | undefined>()
@@ -312,8 +329,9 @@ export class Backend implements RowStore {
   }
 
   /**
-   * Reads all rows of bucket `key` in revision order into the target, and counts what is in use; where an index was
-   * kept, only the rows behind it. For the start, before the first change. `close` then keeps the target's index.
+   * Reads all rows of bucket `key` in revision order into the target, and counts what is in use;
+   * where an index was kept, only the rows behind it. For the start, before the first change.
+   * `close` then keeps the target's index.
    */
   restoreRows(target: RestoreTarget, done: () => void): void {
     invariant(this.#target === undefined, 'rows are restored once')
@@ -372,8 +390,8 @@ export class Backend implements RowStore {
   }
 
   /**
-   * Writes everything up to now. With `sync` it is on disk when `done` comes, else it survives the end of the process.
-   * While a batch is being written, calls are gathered into the next one.
+   * Writes everything up to now. With `sync` it is on disk when `done` comes, else it survives the
+   * end of the process. While a batch is being written, calls are gathered into the next one.
    */
   flush(sync: boolean, done?: Completion, onCut?: () => void): void {
     this.#waiting.push({ sync, done, onCut })
@@ -395,8 +413,9 @@ export class Backend implements RowStore {
   }
 
   /**
-   * Everything, frozen as of one log entry, to be streamed to another member. `onCut` is called at that entry, now
-   * or when the batch under way is written: what else belongs to the snapshot is taken then.
+   * Everything, frozen as of one log entry, to be streamed to another member. `onCut` is called at
+   * that entry, now or when the batch under way is written: what else belongs to the snapshot is
+   * taken then.
    */
   openSnapshot(
     done: (failure: Error | undefined, snapshot: StoreSnapshot | undefined) => void,
@@ -409,7 +428,8 @@ export class Backend implements RowStore {
           done(failure, undefined)
           return
         }
-        // No other batch begins before this returns, so the engine is exactly at the index written last.
+        // No other batch begins before this returns, so the engine is exactly at the index written
+        // last.
         const body = createSnapshotBody(this.#engine)
         done(undefined, { index: this.#writtenIndex, body })
       },
@@ -441,8 +461,8 @@ export class Backend implements RowStore {
   }
 
   /**
-   * Writes what is left, durably, keeps the index for the next start where that pays, and closes the engine. No call
-   * may follow, and the store must not change any more.
+   * Writes what is left, durably, keeps the index for the next start where that pays, and closes
+   * the engine. No call may follow, and the store must not change any more.
    */
   close(done: Completion): void {
     this.flush(true, (failure) => {

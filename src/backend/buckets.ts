@@ -1,7 +1,7 @@
 /**
- * etcd's buckets. In the engine a key is one byte for the bucket and etcd's own key behind it; the bytes are in the
- * order of the names, so that one walk over the engine meets the buckets as etcd's Hash does.
- * Format: docs/formats/backend.md.
+ * etcd's buckets. In the engine a key is one byte for the bucket and etcd's own key behind it; the
+ * bytes are in the order of the names, so that one walk over the engine meets the buckets as etcd's
+ * Hash does. Format: docs/formats/backend.md.
  */
 export const BUCKETS = [
   'alarm',
@@ -44,7 +44,8 @@ export function bucketRange(bucket: Bucket): {
 }
 
 /**
- * Below all buckets, so that no walk over them meets it: the store's index in compact form (src/backend/kept-index.ts).
+ * Below all buckets, so that no walk over them meets it: the store's index in compact form
+ * (src/backend/kept-index.ts).
  */
 export const KEPT_INDEX_BYTE = 0x0f
 

@@ -9,7 +9,9 @@ export const REPLACED = 'leveldb.replaced'
 
 const STAGED = /^leveldb\.([0-9a-f]{16})\.staged$/
 
-/** A whole snapshot that waits until its raft snapshot is durable; 16 hex digits of the log index. */
+/**
+ * A whole snapshot that waits until its raft snapshot is durable; 16 hex digits of the log index.
+ */
 export const stagedName = (index: number): string =>
   `leveldb.${index.toString(16).padStart(16, '0')}.staged`
 

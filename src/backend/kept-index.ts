@@ -25,7 +25,9 @@ const PARTS_RANGE = {
   end: new Uint8Array([KEPT_INDEX_BYTE + 1]),
 } as const
 
-/** How far compactions had got: rows that an index knows are gone when either differs. 0 = never. */
+/**
+ * How far compactions had got: rows that an index knows are gone when either differs. 0 = never.
+ */
 export interface CompactionMarks {
   readonly finishedMain: number
   readonly scheduledMain: number
@@ -47,8 +49,9 @@ interface Head extends KeptIndex {
 }
 
 /**
- * Reads the index that was kept when the engine was closed last, if it still fits: same format, whole, no compaction
- * since. `done` gets undefined otherwise, and the target has forgotten what it took over. Fails when the engine does.
+ * Reads the index that was kept when the engine was closed last, if it still fits: same format,
+ * whole, no compaction since. `done` gets undefined otherwise, and the target has forgotten what it
+ * took over. Fails when the engine does.
  */
 export function readKeptIndex(
   engine: KeyValueEngine,
@@ -80,7 +83,8 @@ export function readKeptIndex(
     if (!isWhole) target.forgetIndexParts()
     done(undefined, isWhole ? head : undefined)
   }
-  // The next parts are being read while the last ones are taken over; damage ends it when they have come.
+  // The next parts are being read while the last ones are taken over; damage ends it when they have
+  // come.
   let isDamaged = false
   const onEntries = (failure: Error | undefined, entries: readonly EngineEntry[]): void => {
     if (failure !== undefined) {
@@ -98,8 +102,9 @@ export function readKeptIndex(
 }
 
 /**
- * Keeps an index in place of the one before. The head goes first and comes last: whatever cuts this off leaves no
- * index, or one whose head says that it is whole. `isStill` is asked before the head is written.
+ * Keeps an index in place of the one before. The head goes first and comes last: whatever cuts this
+ * off leaves no index, or one whose head says that it is whole. `isStill` is asked before the head
+ * is written.
  */
 export function writeKeptIndex(
   engine: KeyValueEngine,

@@ -14,8 +14,8 @@ export interface OpenedEngine {
 }
 
 /**
- * Opens the live engine. First ends an installation that a crash cut off, and removes what is left of snapshots that
- * were not received whole.
+ * Opens the live engine. First ends an installation that a crash cut off, and removes what is left
+ * of snapshots that were not received whole.
  */
 export function openEngine(
   engines: KeyValueEngines,
@@ -43,8 +43,9 @@ export function openEngine(
 }
 
 /**
- * Makes the staged snapshot of a log index the live engine; the live one must be closed, and the raft snapshot of that
- * index must be durable. From the first rename on, a crash ends in the new content (see `openEngine`).
+ * Makes the staged snapshot of a log index the live engine; the live one must be closed, and the
+ * raft snapshot of that index must be durable. From the first rename on, a crash ends in the new
+ * content (see `openEngine`).
  */
 export function installStaged(
   engines: KeyValueEngines,
@@ -62,7 +63,9 @@ export function installStaged(
   })
 }
 
-/** Removes staged snapshots up to and including a log index: they were installed or are out of date. */
+/**
+ * Removes staged snapshots up to and including a log index: they were installed or are out of date.
+ */
 export function discardStaged(engines: KeyValueEngines, upTo: number, done: Completion): void {
   engines.list((failure, names) => {
     const old = stagedIndexes(names).filter((index) => index <= upTo)
@@ -72,7 +75,9 @@ export function discardStaged(engines: KeyValueEngines, upTo: number, done: Comp
   })
 }
 
-/** `installing` becomes `leveldb`; what was there goes. Each step may be the last before a crash. */
+/**
+ * `installing` becomes `leveldb`; what was there goes. Each step may be the last before a crash.
+ */
 function takeOver(engines: KeyValueEngines, hasLive: boolean): ((next: Completion) => void)[] {
   const moveAside: ((next: Completion) => void)[] = [
     (next) => engines.destroy(REPLACED, next),

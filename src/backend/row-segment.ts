@@ -1,8 +1,8 @@
 import type { Row } from '../mvcc/rows.js'
 
 /**
- * Rows that one batch writes, in revision order: appending is a push, finding one a binary search. While the batch is
- * not written it is the write buffer; afterwards it is a cache of recent rows.
+ * Rows that one batch writes, in revision order: appending is a push, finding one a binary search.
+ * While the batch is not written it is the write buffer; afterwards it is a cache of recent rows.
  */
 export class RowSegment {
   readonly #mains: number[] = []

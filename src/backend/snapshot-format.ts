@@ -1,13 +1,15 @@
 import { WireError } from '../wire/reader.js'
 
 /**
- * How the content of the buckets travels between members (docs/formats/backend.md): a head, records, a trailer.
- * All numbers are little-endian.
+ * How the content of the buckets travels between members (docs/formats/backend.md): a head,
+ * records, a trailer. All numbers are little-endian.
  */
 export const SNAPSHOT_MAGIC = new Uint8Array([0x65, 0x74, 0x63, 0x64, 0x6c, 0x76, 0x6c, 0x01])
 /** Length of key (u32) and length of value (u32) stand before each record. */
 export const RECORD_HEAD_BYTES = 8
-/** In place of a key's length: the end; a u32 with the CRC-32C of all bytes before the CRC follows. */
+/**
+ * In place of a key's length: the end; a u32 with the CRC-32C of all bytes before the CRC follows.
+ */
 export const END_MARK = 0xffff_ffff
 /** Longer records are taken for damage. */
 export const RECORD_BYTES_MAX = 1 << 30

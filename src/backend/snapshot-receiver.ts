@@ -17,8 +17,9 @@ import {
 } from './snapshot-format.js'
 
 /**
- * Takes a streamed snapshot into an engine of its own, beside the live one, and checks it. Once `finish` succeeded it
- * is staged under the log index of its raft snapshot: durable, and used by nobody until `installStaged`.
+ * Takes a streamed snapshot into an engine of its own, beside the live one, and checks it. Once
+ * `finish` succeeded it is staged under the log index of its raft snapshot: durable, and used by
+ * nobody until `installStaged`.
  *
  * open → receiving → finished | aborted. One call at a time; each waits for its completion.
  */
@@ -39,7 +40,9 @@ export class SnapshotReceiver {
     this.#engine = engine
   }
 
-  /** Begins to receive the snapshot of a log index; what an earlier attempt left behind is removed. */
+  /**
+   * Begins to receive the snapshot of a log index; what an earlier attempt left behind is removed.
+   */
   static open(
     engines: KeyValueEngines,
     index: number,

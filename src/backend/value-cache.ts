@@ -7,8 +7,8 @@ const MAIN_MAX = Number.MAX_SAFE_INTEGER / SUBS
 const ENTRY_BYTES = 160
 
 /**
- * Values read from the engine, bounded in bytes. Two generations: when the young one has half of the bytes it becomes
- * the old one, and what was not asked for since is forgotten.
+ * Values read from the engine, bounded in bytes. Two generations: when the young one has half of
+ * the bytes it becomes the old one, and what was not asked for since is forgotten.
  */
 export class ValueCache {
   readonly #bytesMax: number

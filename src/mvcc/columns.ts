@@ -1,6 +1,6 @@
 /**
- * Growing columns of numbers. Each is a list of fixed chunks, so that growing never copies what is there: a
- * column of a million numbers would otherwise hold the event loop each time it doubles.
+ * Growing columns of numbers. Each is a list of fixed chunks, so that growing never copies what is
+ * there: a column of a million numbers would otherwise hold the event loop each time it doubles.
  */
 const CHUNK_BITS = 15
 const CHUNK_SIZE = 1 << CHUNK_BITS

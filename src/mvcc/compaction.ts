@@ -11,11 +11,14 @@ const KEYS_PER_ROW = 16
 
 export interface CompactionOptions {
   /**
-   * Whether a tombstone exactly at the compacted revision stays, as since etcd 3.5.16 and 3.4.34. HashKV leaves
-   * it out in any case, so members of both kinds agree.
+   * Whether a tombstone exactly at the compacted revision stays, as since etcd 3.5.16 and 3.4.34.
+   * HashKV leaves it out in any case, so members of both kinds agree.
    */
   readonly keepsTombstoneAtRevision: boolean
-  /** Whether the rows are hashed before they go, so that HashKV at exactly that revision equals etcd's. */
+  /**
+   * Whether the rows are hashed before they go, so that HashKV at exactly that revision equals
+   * etcd's.
+   */
   readonly hashesRows: boolean
 }
 
@@ -26,8 +29,9 @@ interface Work {
 }
 
 /**
- * The physical side of compactions, in slices. `schedule` records the intent durably; a restart before the end
- * begins again. Of several that wait, only the newest is carried out: it removes what the others would.
+ * The physical side of compactions, in slices. `schedule` records the intent durably; a restart
+ * before the end begins again. Of several that wait, only the newest is carried out: it removes
+ * what the others would.
  */
 export class Compaction {
   readonly #state: StoreState
@@ -48,12 +52,17 @@ export class Compaction {
     return this.#work !== undefined || this.#nextMain !== 0 || this.#hashing.size > 0
   }
 
-  /** The hash that was computed by the compaction at exactly this revision, if it is among the last ten. */
+  /**
+   * The hash that was computed by the compaction at exactly this revision, if it is among the last
+   * ten.
+   */
   hashAt(main: number): KeyValueHash | undefined {
     return this.#hashes.get(main)
   }
 
-  /** Accepts a compaction that the store has made visible already. `previous` is the one before it. */
+  /**
+   * Accepts a compaction that the store has made visible already. `previous` is the one before it.
+   */
   schedule(main: number, previous: number): void {
     this.#state.rows.putMeta(SCHEDULED, encodeRowKey(main, 0, false))
     if (!this.#options.hashesRows) {
@@ -75,8 +84,8 @@ export class Compaction {
   }
 
   /**
-   * Removes up to about `rowsMax` rows. 'waiting': readers below the revision have to end first, or the hash is
-   * being computed; ask again later.
+   * Removes up to about `rowsMax` rows. 'waiting': readers below the revision have to end first, or
+   * the hash is being computed; ask again later.
    */
   some(rowsMax: number): 'more' | 'done' | 'waiting' {
     if (this.#work === undefined) {

@@ -19,8 +19,9 @@ export type EventsOutcome =
   | Readonly<{ kind: 'compacted'; compactRevision: Revision }>
 
 /**
- * Reads rows and makes the events of them again. Compactions at or below `from` change nothing here, because
- * they keep every row of their own revision; one above it refuses the answer: rows may be missing in it.
+ * Reads rows and makes the events of them again. Compactions at or below `from` change nothing
+ * here, because they keep every row of their own revision; one above it refuses the answer: rows
+ * may be missing in it.
  */
 export function readEvents(
   state: StoreState,

@@ -18,9 +18,10 @@ export interface KeyValueHash {
 }
 
 /**
- * Computes etcd's HashKV in slices: CRC-32C of bucket `key` up to `revision`, without what a compaction at
- * `compactRevision` removes (facts: v3-api.md 6.1). Compactions above `compactRevision` remove nothing until
- * it is done; whatever else happens meanwhile is above `revision` and does not count.
+ * Computes etcd's HashKV in slices: CRC-32C of bucket `key` up to `revision`, without what a
+ * compaction at `compactRevision` removes (facts: v3-api.md 6.1). Compactions above
+ * `compactRevision` remove nothing until it is done; whatever else happens meanwhile is above
+ * `revision` and does not count.
  */
 export function hashRows(
   state: StoreState,

@@ -11,9 +11,9 @@ const PART_BYTES = 256 * 1024
 const MARK_MAX = 0xffff_ffff
 
 /**
- * Writes the index in the order of its keys. A key has what it shares with the one before it in the same part, the
- * rest of its bytes, how many revisions it has, what is known of the newest one, and all revisions from the oldest
- * on, main revisions as differences. Format: docs/formats/backend.md.
+ * Writes the index in the order of its keys. A key has what it shares with the one before it in the
+ * same part, the rest of its bytes, how many revisions it has, what is known of the newest one, and
+ * all revisions from the oldest on, main revisions as differences. Format: docs/formats/backend.md.
  */
 export class IndexPartWriter implements IndexParts {
   readonly #state: StoreState
@@ -88,8 +88,8 @@ export class IndexPartWriter implements IndexParts {
 }
 
 /**
- * Takes over a part, and the leases of its living keys into `leases`. False when the bytes are not a part or do not
- * follow the one before; what was taken over of it then has to be forgotten.
+ * Takes over a part, and the leases of its living keys into `leases`. False when the bytes are not
+ * a part or do not follow the one before; what was taken over of it then has to be forgotten.
  */
 export function readIndexPart(
   state: StoreState,
@@ -123,7 +123,10 @@ function readKeys(state: StoreState, part: Uint8Array, leases: Map<string, Lease
   return true
 }
 
-/** The next key, in the buffer of the one before when both are of one length; undefined = there is none. */
+/**
+ * The next key, in the buffer of the one before when both are of one length; undefined = there is
+ * none.
+ */
 function readKey(reader: Reader, previous: Uint8Array): Uint8Array | undefined {
   const shared = reader.uint32()
   const rest = reader.uint32()

@@ -1,6 +1,8 @@
 import { invariant } from '../base/invariant.js'
 
-/** Several items in one place; a single item is kept without it, which saves a set for most keys. */
+/**
+ * Several items in one place; a single item is kept without it, which saves a set for most keys.
+ */
 class Several<T> {
   readonly items = new Set<T>()
 }
@@ -21,12 +23,12 @@ interface Node<T> {
 const FROM_KEY = '\0'
 
 /**
- * Items by the keys that they are interested in: one key each, or a half-open interval. Keys and ends are
- * latin1 strings with etcd's meaning of an end: '' = the key alone, '\0' = all keys from it on.
- * The same item may be added under several intervals, and once under each.
+ * Items by the keys that they are interested in: one key each, or a half-open interval. Keys and
+ * ends are latin1 strings with etcd's meaning of an end: '' = the key alone, '\0' = all keys from
+ * it on. The same item may be added under several intervals, and once under each.
  *
- * Single keys are a map. Intervals are a treap ordered by (start, end) with the largest end of each subtree,
- * so that finding the k matches of a key among n distinct intervals costs O(k log n).
+ * Single keys are a map. Intervals are a treap ordered by (start, end) with the largest end of each
+ * subtree, so that finding the k matches of a key among n distinct intervals costs O(k log n).
  */
 export class IntervalMap<T> {
   readonly #exact = new Map<string, T | Several<T>>()
@@ -54,7 +56,10 @@ export class IntervalMap<T> {
     return wasThere
   }
 
-  /** Calls `visit` for each (interval, item) pair that covers the key. The map must not change meanwhile. */
+  /**
+   * Calls `visit` for each (interval, item) pair that covers the key. The map must not change
+   * meanwhile.
+   */
   forEachMatch(key: string, visit: (item: T) => void): void {
     const exact = this.#exact.get(key)
     if (exact instanceof Several) for (const item of exact.items) visit(item)

@@ -10,8 +10,9 @@ import { sortedSlots } from './sorted-slots.js'
 export const NO_SLOT = -1
 
 /**
- * Which revisions each key has. A key has a slot, a small number; what is known of it sits in columns at that
- * number. A key of one revision costs its string, a place in the table and in the tree, and 48 bytes of columns.
+ * Which revisions each key has. A key has a slot, a small number; what is known of it sits in
+ * columns at that number. A key of one revision costs its string, a place in the table and in the
+ * tree, and 48 bytes of columns.
  */
 export class KeyIndex {
   readonly chains = new RevisionChains()
@@ -79,7 +80,9 @@ export class KeyIndex {
     return link === 0 || this.chains.isTombstone(link) ? 0 : link
   }
 
-  /** Records a put. Returns the slot, of which `createRevision` and `version` are then up to date. */
+  /**
+   * Records a put. Returns the slot, of which `createRevision` and `version` are then up to date.
+   */
   put(key: string, main: number, sub: number): number {
     const slot = this.#slots.get(key)
     if (slot === NO_SLOT) return this.#add(key, main, sub)
@@ -106,8 +109,8 @@ export class KeyIndex {
   }
 
   /**
-   * Takes over a key whose revisions were pushed onto `chains` already. Keys come in order and before any row; false
-   * when this one does not.
+   * Takes over a key whose revisions were pushed onto `chains` already. Keys come in order and
+   * before any row; false when this one does not.
    */
   restoreKey(
     key: string,
@@ -124,7 +127,9 @@ export class KeyIndex {
     return true
   }
 
-  /** Takes over a row read from disk; rows come in revision order, and `endRestore` after the last. */
+  /**
+   * Takes over a row read from disk; rows come in revision order, and `endRestore` after the last.
+   */
   restore(
     key: string,
     row: Readonly<{
@@ -174,7 +179,9 @@ export class KeyIndex {
     return this.#ordered.countLive(start, end)
   }
 
-  /** Visits the keys of [start, end) in order, deleted ones included, until `visit` returns false. */
+  /**
+   * Visits the keys of [start, end) in order, deleted ones included, until `visit` returns false.
+   */
   walk(
     start: string,
     end: string | undefined,

@@ -30,7 +30,9 @@ interface Bounded {
   readonly node: Node
 }
 
-/** Keys that come in order, gathered into the leaves of a tree: nothing is compared but neighbours. */
+/**
+ * Keys that come in order, gathered into the leaves of a tree: nothing is compared but neighbours.
+ */
 export class KeysInOrder {
   readonly #leaves: Leaf[] = []
   /** What the next leaf will have; leaves get copies, which have no room to spare. */

@@ -26,16 +26,20 @@ export interface MvccStoreOptions {
   readonly rows: RowStore
   readonly attachments: LeaseAttachments
   /**
-   * Whether compaction keeps a tombstone exactly at its revision, as etcd does since 3.5.16 and 3.4.34; older
-   * ones remove it. HashKV is the same either way, so mixed clusters agree. Default true.
+   * Whether compaction keeps a tombstone exactly at its revision, as etcd does since 3.5.16 and
+   * 3.4.34; older ones remove it. HashKV is the same either way, so mixed clusters agree. Default
+   * true.
    */
   readonly keepsTombstoneAtRevision?: boolean
   /**
-   * Whether each compaction hashes the rows before it removes any, so that HashKV at exactly the compacted
-   * revision answers as etcd 3.5 does. Costs a scan of the rows in slices. Default true.
+   * Whether each compaction hashes the rows before it removes any, so that HashKV at exactly the
+   * compacted revision answers as etcd 3.5 does. Costs a scan of the rows in slices. Default true.
    */
   readonly hashesCompactions?: boolean
-  /** Random words, so that clients cannot choose keys that collide in the index. Seen nowhere. Default fixed ones. */
+  /**
+   * Random words, so that clients cannot choose keys that collide in the index. Seen nowhere.
+   * Default fixed ones.
+   */
   readonly hashSeed?: HashSeed
 }
 
@@ -46,8 +50,9 @@ export interface HashKvResult extends KeyValueHash {
 }
 
 /**
- * The multi-version store: all revisions of all keys since the last compaction. The index of keys is in memory,
- * values are rows behind `RowStore`. Synchronous, except where a result comes through a callback.
+ * The multi-version store: all revisions of all keys since the last compaction. The index of keys
+ * is in memory, values are rows behind `RowStore`. Synchronous, except where a result comes through
+ * a callback.
  */
 export class MvccStore implements RestoreTarget {
   readonly #state: StoreState
@@ -110,7 +115,9 @@ export class MvccStore implements RestoreTarget {
     else if (this.#restoredLeases.size > 0) this.#restoredLeases.delete(key)
   }
 
-  /** Takes over a part of the index that `indexParts` of an earlier run wrote; see RestoreTarget. */
+  /**
+   * Takes over a part of the index that `indexParts` of an earlier run wrote; see RestoreTarget.
+   */
   restoreIndexPart(part: Uint8Array): boolean {
     return readIndexPart(this.#state, part, this.#restoredLeases)
   }
@@ -120,14 +127,17 @@ export class MvccStore implements RestoreTarget {
     this.#restoredLeases.clear()
   }
 
-  /** The index in compact form, keys in order with their revisions and leases: about 20 bytes a key beside its name. */
+  /**
+   * The index in compact form, keys in order with their revisions and leases: about 20 bytes a key
+   * beside its name.
+   */
   indexParts(): IndexParts {
     return new IndexPartWriter(this.#state)
   }
 
   /**
-   * Ends the restore: reads how far compactions got, hangs keys on their leases (which must exist by now), and
-   * resumes a compaction that a restart cut off.
+   * Ends the restore: reads how far compactions got, hangs keys on their leases (which must exist
+   * by now), and resumes a compaction that a restart cut off.
    */
   finishRestore(): void {
     const state = this.#state
@@ -171,7 +181,10 @@ export class MvccStore implements RestoreTarget {
     return this.#transaction
   }
 
-  /** What the key was before the event; undefined when it did not live or was compacted away. Encoded. */
+  /**
+   * What the key was before the event; undefined when it did not live or was compacted away.
+   * Encoded.
+   */
   prevKv(event: StoreEvent): Uint8Array | undefined {
     const before = event.modRevision - 1
     if (event.isCreate || before < this.#state.compactedRevision) return undefined
@@ -183,8 +196,9 @@ export class MvccStore implements RestoreTarget {
   }
 
   /**
-   * Events of `from` to `to` (both included), at most `revisionsMax` revisions and about `bytesMax` bytes, at least
-   * one whole revision. `done` may come at once when nothing can be read, later otherwise.
+   * Events of `from` to `to` (both included), at most `revisionsMax` revisions and about `bytesMax`
+   * bytes, at least one whole revision. `done` may come at once when nothing can be read, later
+   * otherwise.
    */
   eventsSince(
     wanted: Readonly<{ from: number; to: number; revisionsMax: number; bytesMax?: number }>,
@@ -198,8 +212,8 @@ export class MvccStore implements RestoreTarget {
   }
 
   /**
-   * Makes everything that no reader at `wanted` or later sees unreachable, at once; `compactSome` then frees it.
-   * Returns why not, or undefined when it was accepted.
+   * Makes everything that no reader at `wanted` or later sees unreachable, at once; `compactSome`
+   * then frees it. Returns why not, or undefined when it was accepted.
    */
   compact(wanted: number): 'COMPACTED' | 'FUTURE_REVISION' | undefined {
     const state = this.#state
@@ -216,12 +230,18 @@ export class MvccStore implements RestoreTarget {
     return this.#compaction.isPending
   }
 
-  /** Frees up to about `rowsMax` rows; 'waiting' = readers have to end first, ask again in some milliseconds. */
+  /**
+   * Frees up to about `rowsMax` rows; 'waiting' = readers have to end first, ask again in some
+   * milliseconds.
+   */
   compactSome(rowsMax: number): 'more' | 'done' | 'waiting' {
     return this.#compaction.some(rowsMax)
   }
 
-  /** etcd's HashKV at a revision (0 = the current one), computed in slices; `done` never comes from inside. */
+  /**
+   * etcd's HashKV at a revision (0 = the current one), computed in slices; `done` never comes from
+   * inside.
+   */
   hashKv(wanted: number, done: (outcome: HashKvResult) => void): RevisionFailure | undefined {
     const state = this.#state
     const currentRevision = this.currentRevision

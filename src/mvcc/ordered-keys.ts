@@ -7,8 +7,9 @@ const WIDTH_MAX = 64
 const MERGED_MAX = 40
 
 /**
- * Keys in order, each with a number (its slot in the index) and a mark: live or deleted. A B+ tree that counts
- * its live keys in each node, so that the number of live keys in a range costs O(log n) instead of a walk.
+ * Keys in order, each with a number (its slot in the index) and a mark: live or deleted. A B+ tree
+ * that counts its live keys in each node, so that the number of live keys in a range costs O(log n)
+ * instead of a walk.
  *
  * Whether a key is live is asked through `isLive`; whoever changes that says so through `addLive`.
  */
@@ -37,7 +38,9 @@ export class OrderedKeys {
     }
   }
 
-  /** Replaces everything by the keys that were gathered; nothing may be added to those afterwards. */
+  /**
+   * Replaces everything by the keys that were gathered; nothing may be added to those afterwards.
+   */
   build(keys: KeysInOrder): void {
     this.#root = keys.tree()
   }
@@ -68,8 +71,8 @@ export class OrderedKeys {
   }
 
   /**
-   * Visits the keys of [start, end) in order, live or not, until `visit` returns false. Nothing may be inserted
-   * or removed meanwhile.
+   * Visits the keys of [start, end) in order, live or not, until `visit` returns false. Nothing may
+   * be inserted or removed meanwhile.
    */
   walk(
     start: string,

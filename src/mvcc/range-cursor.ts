@@ -14,8 +14,9 @@ export interface RangeSlice {
 }
 
 /**
- * Reads a range in slices as of one revision, whatever is written meanwhile; what it reads is kept from
- * compaction until it is closed. It must be closed, and read on without waiting for slow clients.
+ * Reads a range in slices as of one revision, whatever is written meanwhile; what it reads is kept
+ * from compaction until it is closed. It must be closed, and read on without waiting for slow
+ * clients.
  */
 export class RangeCursor {
   readonly #state: StoreState

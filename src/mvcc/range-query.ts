@@ -8,7 +8,10 @@ export const FROM_KEY = '\0'
 /** Which keys are read, and as of when. Keys are latin1 strings. */
 export interface RangeQuery {
   readonly key: string
-  /** Exclusive; '' = the key alone; '\0' = all keys from `key` on. An end at or below the key: nothing. */
+  /**
+   * Exclusive; '' = the key alone; '\0' = all keys from `key` on. An end at or below the key:
+   * nothing.
+   */
   readonly end: string
   /** Most key-values returned; 0 or less = all. The count does not know the limit. */
   readonly limit?: number

@@ -36,8 +36,9 @@ function isFiltered(request: RangeRequest): boolean {
 }
 
 /**
- * What has to be read for a request. Sorting and filters need everything; otherwise one more than the limit tells
- * whether there is more. As in etcd, a sort target without an order sorts only what the limit let through.
+ * What has to be read for a request. Sorting and filters need everything; otherwise one more than
+ * the limit tells whether there is more. As in etcd, a sort target without an order sorts only what
+ * the limit let through.
  */
 export function queryOf(request: RangeRequest): RangeQuery {
   const isWhole = request.sortOrder !== 'NONE' || isFiltered(request)

@@ -7,11 +7,12 @@ const TOMBSTONE = 0x8000_0000
 const SUB_MAX = TOMBSTONE - 1
 
 /**
- * The revisions of all keys: one chain a key, from its newest revision to its oldest. A link is a number, its
- * fields sit in columns outside the JavaScript heap: 28 bytes a revision and nothing for the collector.
+ * The revisions of all keys: one chain a key, from its newest revision to its oldest. A link is a
+ * number, its fields sit in columns outside the JavaScript heap: 28 bytes a revision and nothing
+ * for the collector.
  *
- * Each link also knows one far older link (skew-binary jumps), so that finding a past revision in a chain of n
- * takes O(log n) steps, and adding one stays O(1).
+ * Each link also knows one far older link (skew-binary jumps), so that finding a past revision in a
+ * chain of n takes O(log n) steps, and adding one stays O(1).
  */
 export class RevisionChains {
   readonly #main = new CounterColumn()
@@ -77,9 +78,9 @@ export class RevisionChains {
   }
 
   /**
-   * Cuts the chain behind what a reader at `main` sees, and tells `visit` each link that goes. A tombstone goes
-   * too when it is the newest at `main`, unless it is exactly at `main` and `keepsTombstone`.
-   * Returns the chain's new head; 0 = nothing is left.
+   * Cuts the chain behind what a reader at `main` sees, and tells `visit` each link that goes. A
+   * tombstone goes too when it is the newest at `main`, unless it is exactly at `main` and
+   * `keepsTombstone`. Returns the chain's new head; 0 = nothing is left.
    */
   truncate(
     head: number,

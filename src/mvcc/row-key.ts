@@ -1,6 +1,9 @@
 import { invariant } from '../base/invariant.js'
 
-/** Bytes of a row's key: main revision (u64 BE), `_`, sub revision (u64 BE); a tombstone has a `t` behind. */
+/**
+ * Bytes of a row's key: main revision (u64 BE), `_`, sub revision (u64 BE); a tombstone has a `t`
+ * behind.
+ */
 export const ROW_KEY_BYTES = 17
 export const TOMBSTONE_KEY_BYTES = 18
 const UNDERSCORE = 0x5f

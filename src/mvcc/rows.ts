@@ -8,7 +8,10 @@ export interface Row {
   readonly value: Uint8Array
 }
 
-/** Walks rows in revision order over the state at its creation. One `next` at a time. Must be closed. */
+/**
+ * Walks rows in revision order over the state at its creation. One `next` at a time. Must be
+ * closed.
+ */
 export interface RowCursor {
   /** Up to `rowsMax` further rows, none at the end; `done` is never called from inside `next`. */
   next(rowsMax: number, done: (rows: readonly Row[]) => void): void
@@ -19,7 +22,9 @@ export interface RowCursor {
 export interface RowStore {
   /** The value of a row that is not a tombstone; undefined when it is absent. Synchronous. */
   getRow(main: number, sub: number): Uint8Array | undefined
-  /** Values of many rows that are not tombstones, in the given order; never called back from inside. */
+  /**
+   * Values of many rows that are not tombstones, in the given order; never called back from inside.
+   */
   getRows(
     mains: readonly number[],
     subs: readonly number[],
@@ -36,13 +41,17 @@ export interface RowStore {
 }
 
 /**
- * Who makes an index of the rows at the start. The index can be kept in compact form beside them, so that the next
- * start needs to read only what came later: either parts, then the rows behind them, or all rows.
+ * Who makes an index of the rows at the start. The index can be kept in compact form beside them,
+ * so that the next start needs to read only what came later: either parts, then the rows behind
+ * them, or all rows.
  */
 export interface RestoreTarget {
   /** Takes over one row; rows come in revision order. */
   restoreRow(row: Row): void
-  /** Takes over a part of a kept index; false when it cannot be one. Parts come in order, before any row. */
+  /**
+   * Takes over a part of a kept index; false when it cannot be one. Parts come in order, before any
+   * row.
+   */
   restoreIndexPart(part: Uint8Array): boolean
   /** Forgets the parts so far: all rows follow instead. */
   forgetIndexParts(): void

@@ -4,7 +4,10 @@ const SHARDS = 64
 const SHARD_BITS = 6
 const PLACES_MIN = 16
 
-/** Two words that make the hash of a key hard to foresee, so that nobody can choose keys that all collide. */
+/**
+ * Two words that make the hash of a key hard to foresee, so that nobody can choose keys that all
+ * collide.
+ */
 export interface HashSeed {
   readonly low: number
   readonly high: number
@@ -21,9 +24,9 @@ interface Shard {
 }
 
 /**
- * From keys to their slots. The keys stay in the caller's list; a place costs 8 bytes outside the JavaScript heap,
- * which a map of strings would fill with three words a key for the collector to go through. Shards keep each growing
- * step small.
+ * From keys to their slots. The keys stay in the caller's list; a place costs 8 bytes outside the
+ * JavaScript heap, which a map of strings would fill with three words a key for the collector to go
+ * through. Shards keep each growing step small.
  */
 export class SlotTable {
   readonly #keys: readonly string[]
@@ -127,7 +130,10 @@ function grow(shard: Shard): void {
   }
 }
 
-/** HalfSipHash-1-3 (J.-P. Aumasson, D. J. Bernstein: SipHash) of the key's bytes, as 32 unsigned bits. */
+/**
+ * HalfSipHash-1-3 (J.-P. Aumasson, D. J. Bernstein: SipHash) of the key's bytes, as 32 unsigned
+ * bits.
+ */
 function hashOf(key: string, seed: HashSeed): number {
   let v0 = seed.low
   let v1 = seed.high

@@ -1,15 +1,19 @@
 /** Fewer keys than this are compared with each other. */
 const COMPARED_MAX = 24
-/** Characters that are looked at in one step: 257 values each (the end of the key comes first), 25 bits in all. */
+/**
+ * Characters that are looked at in one step: 257 values each (the end of the key comes first), 25
+ * bits in all.
+ */
 const BASE = 257
 const STEP = 3
 /** The rest of the 53 bits tells which key of the range it was. */
 const PLACES = 2 ** 28
 
 /**
- * The slots of all keys in the order of the keys, which are distinct and fewer than 2^28. A radix sort from the front:
- * what all keys of a range share is skipped, the next three characters become a number, and where these are equal it
- * goes on behind them. Looks at each key some five times instead of twenty.
+ * The slots of all keys in the order of the keys, which are distinct and fewer than 2^28. A radix
+ * sort from the front: what all keys of a range share is skipped, the next three characters become
+ * a number, and where these are equal it goes on behind them. Looks at each key some five times
+ * instead of twenty.
  */
 export function sortedSlots(keys: readonly string[]): Uint32Array {
   const slots = Uint32Array.from(keys, (_, slot) => slot)

@@ -15,7 +15,10 @@ export interface StoreEvent {
   readonly sub: number
   /** A put that made the key: its create revision is its mod revision. */
   readonly isCreate: boolean
-  /** Encoded mvccpb.KeyValue as watchers get it; of a deleted key it has the key and mod revision only. */
+  /**
+   * Encoded mvccpb.KeyValue as watchers get it; of a deleted key it has the key and mod revision
+   * only.
+   */
   readonly kv: Uint8Array
 }
 

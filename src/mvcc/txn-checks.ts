@@ -20,8 +20,9 @@ export function checkDeleteRangeRequest(request: DeleteRangeRequest): ErrorCode 
 }
 
 /**
- * Checks a transaction before it is proposed, without looking at the store: its size, each of its operations, and
- * that no key is changed twice. A nested transaction has what its parent leaves of `operationsMax`.
+ * Checks a transaction before it is proposed, without looking at the store: its size, each of its
+ * operations, and that no key is changed twice. A nested transaction has what its parent leaves of
+ * `operationsMax`.
  */
 export function checkTxnRequest(request: TxnRequest, operationsMax: number): ErrorCode | undefined {
   const failure = checkOperations(request, operationsMax)
@@ -67,7 +68,8 @@ class DeletedRanges {
   readonly #ranges: (readonly [string, string])[] = []
 
   add(key: string, end: string): void {
-    // etcd compares the from-key mark as a plain end here, which makes the range empty: nothing collides with it.
+    // etcd compares the from-key mark as a plain end here, which makes the range empty: nothing
+    // collides with it.
     if (end === FROM_KEY) return
     this.#ranges.push([key, end])
     this.#map.add(key, end, this.#ranges.length)

@@ -8,8 +8,8 @@ import { compareBytes } from './range-request.js'
 const ABSENT = KeyValue.create()
 
 /**
- * Whether a comparison holds: for the key, or for every key of its range. A key that is absent compares as zero;
- * its value equals nothing, so any comparison of it fails.
+ * Whether a comparison holds: for the key, or for every key of its range. A key that is absent
+ * compares as zero; its value equals nothing, so any comparison of it fails.
  */
 export function holds(compare: Compare, read: (query: RangeQuery) => RangeOutcome): boolean {
   const outcome = read({
@@ -39,7 +39,10 @@ function holdsFor(compare: Compare, keyValue: KeyValue): boolean {
   }
 }
 
-/** Negative, zero or positive: what is stored against what the client gave (zero when it gave nothing). */
+/**
+ * Negative, zero or positive: what is stored against what the client gave (zero when it gave
+ * nothing).
+ */
 function orderOf(compare: Compare, keyValue: KeyValue): number {
   switch (compare.target) {
     case 'VERSION':

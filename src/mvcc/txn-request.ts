@@ -27,7 +27,9 @@ export interface WriteFailure {
   readonly code: 'KEY_NOT_FOUND' | 'LEASE_NOT_FOUND' | 'COMPACTED' | 'FUTURE_REVISION'
 }
 
-/** What a request did. The response's header has the revision only; the member fills in the rest. */
+/**
+ * What a request did. The response's header has the revision only; the member fills in the rest.
+ */
 export type WriteOutcome<Response> =
   | Readonly<{ kind: 'done'; response: Response; result: TransactionResult }>
   | WriteFailure
@@ -46,7 +48,9 @@ const headerAt = (at: number): ResponseHeader => ({
   raftTerm: NO_IDS.raftTerm,
 })
 
-/** Applies a put: refused when its lease, or the key that it takes value or lease from, is missing. */
+/**
+ * Applies a put: refused when its lease, or the key that it takes value or lease from, is missing.
+ */
 export function applyPut(
   store: MvccStore,
   request: PutRequest,
@@ -70,8 +74,8 @@ export function applyDeleteRange(
 }
 
 /**
- * Applies a transaction: compares on the state before, then checks every operation of the branches that will run,
- * then runs them under one revision.
+ * Applies a transaction: compares on the state before, then checks every operation of the branches
+ * that will run, then runs them under one revision.
  */
 export function applyTxn(
   store: MvccStore,
@@ -100,7 +104,10 @@ export function isReadOnlyTxn(request: TxnRequest): boolean {
   return request.success.every(isRange) && request.failure.every(isRange)
 }
 
-/** Whether it is read-only and every range of it may be read without asking the leader; true when empty. */
+/**
+ * Whether it is read-only and every range of it may be read without asking the leader; true when
+ * empty.
+ */
 export function isSerializableTxn(request: TxnRequest): boolean {
   const isSerializable = ({ requestRange }: RequestOp): boolean =>
     requestRange?.serializable === true
@@ -210,7 +217,8 @@ function put(transaction: WriteTransaction, request: PutRequest): PutResponse {
     previous = outcome.kind === 'range' ? outcome.kvs[0] : undefined
   }
   if (request.ignoreValue || request.ignoreLease) {
-    // A nested deletion may have taken the key away since it was checked; etcd ends its process here.
+    // A nested deletion may have taken the key away since it was checked; etcd ends its process
+    // here.
     const old = previous === undefined ? KeyValue.create() : KeyValue.decode(previous)
     if (request.ignoreValue) value = old.value
     if (request.ignoreLease) lease = old.lease

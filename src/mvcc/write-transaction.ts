@@ -16,8 +16,9 @@ export interface TransactionResult {
 }
 
 /**
- * Changes that share one main revision. They are visible to `range` of the same transaction at once, and to
- * everybody once `end` was called; there is no way back, so whatever can be refused is refused before.
+ * Changes that share one main revision. They are visible to `range` of the same transaction at
+ * once, and to everybody once `end` was called; there is no way back, so whatever can be refused is
+ * refused before.
  */
 export class WriteTransaction {
   readonly #state: StoreState
