@@ -9,7 +9,10 @@ const HOUR_MS = 3_600_000
 const SAMPLES_PER_INTERVAL = 10
 const REVISION_INTERVAL_MS = 300_000
 
-/** Compacts without being asked, on the leader only: by age, or by number of revisions (facts: ops.md 4). */
+/**
+ * Compacts without being asked, on the leader only: by age, or by number of revisions (facts:
+ * ops.md 4).
+ */
 export class AutoCompactor {
   readonly #member: Member
   readonly #rule: Exclude<AutoCompaction, { kind: 'off' }>

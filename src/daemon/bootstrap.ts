@@ -50,7 +50,10 @@ export interface StartPoint {
   readonly storage: MemoryStorage
   /** The snapshot that the log goes on from. */
   readonly snapshot: Snapshot | undefined
-  /** Members known from elsewhere before the log tells of them: those of a running cluster that we join. */
+  /**
+   * Members known from elsewhere before the log tells of them: those of a running cluster that we
+   * join.
+   */
   readonly remotes: readonly Member[]
   readonly isNew: boolean
   /** Whether this member is the whole cluster, as far as flags or log say. */
@@ -83,7 +86,9 @@ const ALREADY_BOOTSTRAPPED_TIMEOUT_MS = 1000
 const urlTextsOf = (members: UrlsByName): ReadonlyMap<string, readonly string[]> =>
   new Map([...members].map(([name, urls]) => [name, urls.map(({ text }) => text)]))
 
-/** Finds out where to start: from the log if there is one, else as a new cluster or by joining one. */
+/**
+ * Finds out where to start: from the log if there is one, else as a new cluster or by joining one.
+ */
 export async function findStart(options: BootstrapOptions): Promise<StartPoint> {
   const { config, disk, walOptions } = options
   if (hasLog(disk, walOptions.directory)) {
@@ -166,7 +171,10 @@ export async function beginCluster(
   }
 }
 
-/** Another member that already knows us as started means that our data was lost: starting anew would be wrong. */
+/**
+ * Another member that already knows us as started means that our data was lost: starting anew would
+ * be wrong.
+ */
 async function refuseIfBootstrapped(
   options: BootstrapOptions,
   membership: Membership,
@@ -185,7 +193,10 @@ async function refuseIfBootstrapped(
   }
 }
 
-/** Joins a running cluster that was told of us by MemberAdd: ids come from it, the log from its leader. */
+/**
+ * Joins a running cluster that was told of us by MemberAdd: ids come from it, the log from its
+ * leader.
+ */
 async function join(options: BootstrapOptions, local: Membership): Promise<StartPoint> {
   const { config, log } = options
   const own = ownMember(local, config.name)
@@ -256,7 +267,9 @@ async function refuseIfIncompatible(
   }
 }
 
-/** Goes on from the newest snapshot that the log backs; flags of the first start are not looked at. */
+/**
+ * Goes on from the newest snapshot that the log backs; flags of the first start are not looked at.
+ */
 export function restart(place: LogPlace): StartPoint {
   const { disk, walOptions, snapshots, log } = place
   const candidates = validSnapshots({ disk, directory: walOptions.directory })

@@ -19,7 +19,10 @@ import { DurableLog } from './durable-log.js'
 import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
 import { restoreState } from './restore-state.js'
 
-/** Between two removals of log and snapshot files that are kept beyond their number, ms (facts: disk.md 1). */
+/**
+ * Between two removals of log and snapshot files that are kept beyond their number, ms (facts:
+ * disk.md 1).
+ */
 const PURGE_INTERVAL_MS = 30_000
 /** Between two looks at watchers that are behind or full, ms. */
 const WATCH_PASS_MS = 100

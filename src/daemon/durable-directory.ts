@@ -6,8 +6,9 @@ const parentOf = (path: string): string => {
 }
 
 /**
- * Creates a directory with its missing parents, durably: a power loss takes none of the names. A directory that is not
- * synced in its parent may vanish with everything that was made durable inside. Throws DiskError.
+ * Creates a directory with its missing parents, durably: a power loss takes none of the names. A
+ * directory that is not synced in its parent may vanish with everything that was made durable
+ * inside. Throws DiskError.
  */
 export function makeDurableDirectory(disk: Disk, path: string): void {
   if (disk.stat(path) !== undefined) return

@@ -4,7 +4,10 @@ import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import type { Wal } from '../wal/wal.js'
 import type { Snapshot } from '../wire/raftpb.js'
 
-/** A write of at most so many entries may block the thread: alone it is sooner done than handed over. */
+/**
+ * A write of at most so many entries may block the thread: alone it is sooner done than handed
+ * over.
+ */
 const INLINE_ENTRIES_MAX = 8
 /** A disk slower than this is never waited for on the thread, ms. */
 const INLINE_WRITE_MS_MAX = 0.5
@@ -16,8 +19,9 @@ const PROBE_EVERY_WRITES = 1000
 type Write = Parameters<MemberLog['save']>[0]
 
 /**
- * The member's log: the write-ahead log and the snapshot files beside it. A few entries that come alone are
- * written on the thread, which spares the way through the pool, as long as the disk is quick enough for that.
+ * The member's log: the write-ahead log and the snapshot files beside it. A few entries that come
+ * alone are written on the thread, which spares the way through the pool, as long as the disk is
+ * quick enough for that.
  */
 export class DurableLog implements MemberLog {
   readonly #wal: Wal

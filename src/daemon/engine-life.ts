@@ -24,8 +24,8 @@ const promisedVoid = (run: (done: (failure: Error | undefined) => void) => void)
   promised((done) => run((failure) => done(failure, true)))
 
 /**
- * Opens the live engine of a member that starts at a snapshot. When that snapshot was received and a crash kept its
- * content from being installed, that is done first.
+ * Opens the live engine of a member that starts at a snapshot. When that snapshot was received and
+ * a crash kept its content from being installed, that is done first.
  */
 export async function openLive(
   engines: KeyValueEngines,

@@ -32,8 +32,9 @@ function ownUrls(start: StartPoint, entries: readonly Entry[]): readonly string[
 }
 
 /**
- * Makes this member the only one of its cluster, with its data (facts: disk.md 7.5): what was not committed is
- * dropped, then changes of membership are appended that remove everybody else, and all of it counts as committed.
+ * Makes this member the only one of its cluster, with its data (facts: disk.md 7.5): what was not
+ * committed is dropped, then changes of membership are appended that remove everybody else, and all
+ * of it counts as committed.
  */
 export function forceNewCluster(start: StartPoint, options: { readonly log: Log }): StartPoint {
   const { storage, wal } = start

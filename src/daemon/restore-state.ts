@@ -57,7 +57,10 @@ function restoredV2(state: Uint8Array | undefined): V2Store {
   return v2
 }
 
-/** Membership is what the snapshot's tree says; a downgrade under way is known from the backend only. */
+/**
+ * Membership is what the snapshot's tree says; a downgrade under way is known from the backend
+ * only.
+ */
 async function restoredMembership(
   backend: Backend,
   v2: V2Store,
@@ -80,7 +83,10 @@ async function restoredMembership(
   })
 }
 
-/** Builds everything that follows from the log out of the engine's content and the snapshot's v2 tree. */
+/**
+ * Builds everything that follows from the log out of the engine's content and the snapshot's v2
+ * tree.
+ */
 export async function restoreState(options: RestoreOptions): Promise<ReplicatedState> {
   const backend = new Backend({
     engine: options.engine,

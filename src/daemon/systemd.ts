@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import type { Log } from '../ports/log.js'
 
 /**
- * Tells systemd that the service is ready. Node cannot send on a unix datagram socket, which NOTIFY_SOCKET is, so
- * systemd's own systemd-notify does it; units need `NotifyAccess=all` for that.
+ * Tells systemd that the service is ready. Node cannot send on a unix datagram socket, which
+ * NOTIFY_SOCKET is, so systemd's own systemd-notify does it; units need `NotifyAccess=all` for
+ * that.
  */
 export function notifySystemd(log: Log): void {
   if (process.env.NOTIFY_SOCKET === undefined || process.env.NOTIFY_SOCKET === '') return

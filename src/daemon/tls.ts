@@ -94,7 +94,10 @@ function matchesName(pattern: string, host: string): boolean {
 
 const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')
 
-/** A peer's certificate with alternative names must name the address it comes from (facts: ops.md 5). */
+/**
+ * A peer's certificate with alternative names must name the address it comes from (facts: ops.md
+ * 5).
+ */
 async function sanProblem(names: CertificateNames, remote: string): Promise<string | undefined> {
   if (names.ipAddresses.length === 0 && names.dnsNames.length === 0) return undefined
   if (names.ipAddresses.includes(remote)) return undefined

@@ -23,7 +23,10 @@ export interface ClusterSupervisorHost {
   isSelf(id: bigint): boolean
 }
 
-/** What the leader looks after besides leases: the cluster's version, and v2 keys whose time is over. */
+/**
+ * What the leader looks after besides leases: the cluster's version, and v2 keys whose time is
+ * over.
+ */
 export class ClusterSupervisor {
   readonly #host: ClusterSupervisorHost
   #isAskingVersions = false

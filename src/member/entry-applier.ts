@@ -39,8 +39,9 @@ export interface EntryApplierHost {
 }
 
 /**
- * Applies committed entries in order. What an entry does to the backend is left out when the backend has it already
- * (a restart replays from the snapshot); the v2 tree, the membership and raft's configuration always follow.
+ * Applies committed entries in order. What an entry does to the backend is left out when the
+ * backend has it already (a restart replays from the snapshot); the v2 tree, the membership and
+ * raft's configuration always follow.
  */
 export class EntryApplier {
   readonly #host: EntryApplierHost

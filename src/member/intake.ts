@@ -35,8 +35,9 @@ export interface IntakeHost {
 }
 
 /**
- * Takes proposals in: each becomes one log entry. What comes in one turn is given to raft together; what raft does
- * not take now (no leader, a leader that hands over, a full window) waits, until it is taken or its time is over.
+ * Takes proposals in: each becomes one log entry. What comes in one turn is given to raft together;
+ * what raft does not take now (no leader, a leader that hands over, a full window) waits, until it
+ * is taken or its time is over.
  */
 export class Intake {
   readonly #host: IntakeHost
@@ -81,7 +82,10 @@ export class Intake {
     this.#enqueue(id, V2Request.encode({ ...request, ID: id }), done)
   }
 
-  /** One change of membership. It does not wait for a leader: whoever asked looks at the cluster anew. */
+  /**
+   * One change of membership. It does not wait for a leader: whoever asked looks at the cluster
+   * anew.
+   */
   proposeChange(change: ProposedChange, done: MembershipDone): void {
     const { ids, node, proposals } = this.#host
     const refusal = this.#host.refusal()

@@ -36,7 +36,10 @@ type Renewed = (
 /** The leader's work on leases, pass by pass: revoking what ended, checkpoints, and renewals. */
 export class LeaseKeeper {
   readonly #host: LeaseKeeperHost
-  /** Keep-alives of leases that ended and whose revoke is under way, those that wait longest in front. */
+  /**
+   * Keep-alives of leases that ended and whose revoke is under way, those that wait longest in
+   * front.
+   */
   readonly #awaiting = new Map<LeaseId, Awaiting>()
   #nextPassMs = 0
   #expiredCount = 0
@@ -123,7 +126,9 @@ export class LeaseKeeper {
     else done({ kind: 'failed', code: 'TOO_MANY_REQUESTS' })
   }
 
-  /** Without a quorum a revoke is never applied: nobody waits for one longer than for a proposal. */
+  /**
+   * Without a quorum a revoke is never applied: nobody waits for one longer than for a proposal.
+   */
   #expireAwaiting(nowMs: number): void {
     for (const [id, { deadlineMs, dones }] of this.#awaiting) {
       if (deadlineMs > nowMs) return

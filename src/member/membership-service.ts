@@ -49,7 +49,9 @@ export interface MembershipServiceHost {
   propose(change: ProposedChange, done: MembershipDone): void
 }
 
-/** Changes of membership as clients ask for them: checked here, decided again when they are applied. */
+/**
+ * Changes of membership as clients ask for them: checked here, decided again when they are applied.
+ */
 export class MembershipService {
   readonly #host: MembershipServiceHost
 
@@ -88,7 +90,9 @@ export class MembershipService {
     } else this.#refuse('rejecting member remove request', refusal, done)
   }
 
-  /** Learners stay learners: the context says so, because whoever applies it takes it from there. */
+  /**
+   * Learners stay learners: the context says so, because whoever applies it takes it from there.
+   */
   update(id: MemberId, peerUrls: readonly string[], done: MembershipDone): void {
     const isLearner = this.#host.membership().member(id)?.isLearner ?? false
     const context = encodeMember({ id, peerUrls, isLearner, name: '', clientUrls: [] })

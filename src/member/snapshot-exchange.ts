@@ -30,7 +30,10 @@ export interface SnapshotExchangeHost {
   onFatal(message: string, cause: unknown): void
 }
 
-/** Snapshots between members: the state of this one for one that is far behind, and the other way round. */
+/**
+ * Snapshots between members: the state of this one for one that is far behind, and the other way
+ * round.
+ */
 export class SnapshotExchange {
   readonly #host: SnapshotExchangeHost
   #isReplacing = false
@@ -69,7 +72,10 @@ export class SnapshotExchange {
     )
   }
 
-  /** Durable first: the snapshot's file and record, then what is behind it in the log; then the state. */
+  /**
+   * Durable first: the snapshot's file and record, then what is behind it in the log; then the
+   * state.
+   */
   install(snapshot: Snapshot, write: DurableWrite, done: () => void): void {
     const { log, wal } = this.#host
     this.#isReplacing = true

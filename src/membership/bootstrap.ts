@@ -1,11 +1,14 @@
-/** The first entries of a new cluster's log, and what a joining member checks (facts: peer-protocol.md 9). */
+/**
+ * The first entries of a new cluster's log, and what a joining member checks (facts:
+ * peer-protocol.md 9).
+ */
 import { idToHex, logIndex, term } from '../base/ids.js'
 import { ConfChange, type Entry } from '../wire/raftpb.js'
 import { encodeMember, type Member, sortMembers } from './member.js'
 
 /**
- * The entries that every member of a static start makes for itself: one ConfChange for each member by
- * ascending id, indexes 1 to N, term 1, all committed. Members that start later make the same.
+ * The entries that every member of a static start makes for itself: one ConfChange for each member
+ * by ascending id, indexes 1 to N, term 1, all committed. Members that start later make the same.
  */
 export function bootstrapEntries(members: readonly Member[]): readonly Entry[] {
   return sortMembers(members).map((member, at) => ({
@@ -40,8 +43,8 @@ export function compareUrlTexts(a: readonly string[], b: readonly string[]): Url
 }
 
 /**
- * Matches the members of `--initial-cluster` with those of the running cluster by their peer URLs. `compare`
- * knows what the host names in them resolve to.
+ * Matches the members of `--initial-cluster` with those of the running cluster by their peer URLs.
+ * `compare` knows what the host names in them resolve to.
  */
 export function validateClusterAndAssignIds(
   local: readonly Member[],

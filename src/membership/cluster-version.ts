@@ -1,4 +1,6 @@
-/** Versions of servers and of the cluster, and who may run beside whom (facts: peer-protocol.md 11). */
+/**
+ * Versions of servers and of the cluster, and who may run beside whom (facts: peer-protocol.md 11).
+ */
 import { SERVER_VERSION } from '../base/version.js'
 
 /** A semantic version. The cluster's own has patch 0 and no pre-release. */
@@ -12,7 +14,10 @@ export interface Version {
 
 const FORMAT = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?$/
 
-/** Reads `3.5.33`, `3.6.0-rc.1`; `undefined` when it is not in dotted-tri format (`not_decided` is not). */
+/**
+ * Reads `3.5.33`, `3.6.0-rc.1`; `undefined` when it is not in dotted-tri format (`not_decided` is
+ * not).
+ */
 export function parseVersion(text: string): Version | undefined {
   const match = FORMAT.exec(text)
   if (match === null) return undefined
@@ -58,7 +63,9 @@ function comparePreRelease(a: string, b: string): number {
   return -1
 }
 
-/** Negative, 0 or positive, by the rules of semantic versions: a pre-release is below its release. */
+/**
+ * Negative, 0 or positive, by the rules of semantic versions: a pre-release is below its release.
+ */
 export function compareVersions(a: Version, b: Version): number {
   const order = a.major - b.major || a.minor - b.minor || a.patch - b.patch
   return order !== 0 ? order : comparePreRelease(a.preRelease, b.preRelease)
@@ -77,7 +84,10 @@ export const NO_DOWNGRADE: DowngradeInfo = { targetVersion: '', isEnabled: false
 export const allowedDowngradeOf = ({ major, minor }: Version): Version | undefined =>
   minor === 0 ? undefined : { major, minor: minor - 1, patch: 0, preRelease: '' }
 
-/** Whether a leader may propose `next` as the cluster's version after `current`: up, or one minor down. */
+/**
+ * Whether a leader may propose `next` as the cluster's version after `current`: up, or one minor
+ * down.
+ */
 export function isValidVersionChange(current: Version, next: Version): boolean {
   const [from, to] = [clusterVersionOf(current), clusterVersionOf(next)]
   const down = allowedDowngradeOf(from)
@@ -86,8 +96,8 @@ export function isValidVersionChange(current: Version, next: Version): boolean {
 }
 
 /**
- * The version that the servers allow: the lowest of them. `undefined` when one is not known: then nothing
- * is decided.
+ * The version that the servers allow: the lowest of them. `undefined` when one is not known: then
+ * nothing is decided.
  */
 export function decideClusterVersion(
   servers: readonly (Version | undefined)[],
@@ -101,8 +111,8 @@ export function decideClusterVersion(
 }
 
 /**
- * What a leader should propose as the cluster's version; `undefined` = nothing. While the cluster has none
- * yet it gets what is decided or else the oldest that is supported.
+ * What a leader should propose as the cluster's version; `undefined` = nothing. While the cluster
+ * has none yet it gets what is decided or else the oldest that is supported.
  */
 export function versionToPropose(options: {
   readonly current: Version | undefined
@@ -136,7 +146,10 @@ export function detectInvalidDowngrade(options: {
   return undefined
 }
 
-/** The cluster versions that a server can join: `minimum` to its own, or exactly one above in a downgrade. */
+/**
+ * The cluster versions that a server can join: `minimum` to its own, or exactly one above in a
+ * downgrade.
+ */
 export function joinableRange(options: {
   readonly server: Version
   readonly minimum: Version
@@ -149,8 +162,8 @@ export function joinableRange(options: {
 }
 
 /**
- * Whether a server may join: at least one of the others names a cluster version, and none names one out of
- * range. `others` are the `etcdcluster` texts of those that answered.
+ * Whether a server may join: at least one of the others names a cluster version, and none names one
+ * out of range. `others` are the `etcdcluster` texts of those that answered.
  */
 export function isCompatibleWithCluster(
   others: readonly string[],

@@ -1,4 +1,6 @@
-/** A member of the cluster, its id, and its JSON as Go writes it (facts: peer-protocol.md 8 to 10). */
+/**
+ * A member of the cluster, its id, and its JSON as Go writes it (facts: peer-protocol.md 8 to 10).
+ */
 import { compareGo, type ExactJson, parseExactJson, quoteGo, quoteGoList } from '../base/go-json.js'
 import { type ClusterId, clusterId, idToHex, type MemberId, memberId } from '../base/ids.js'
 import { sha1Id } from '../base/sha1.js'
@@ -32,8 +34,8 @@ export const sortMembers = (members: Iterable<Member>): readonly Member[] =>
   [...members].sort((a, b) => compareIds(a.id, b.id))
 
 /**
- * The id of a member from its peer URLs. A static start gives the cluster's token and no time; a member
- * added later has an empty token and the time of the request (unix seconds).
+ * The id of a member from its peer URLs. A static start gives the cluster's token and no time; a
+ * member added later has an empty token and the time of the request (unix seconds).
  */
 export function computeMemberId(options: {
   readonly peerUrls: readonly string[]
@@ -75,7 +77,10 @@ const memberFields = (member: Member): readonly string[] => [
   ...attributeFields(member),
 ]
 
-/** A member: backend rows, ConfChange contexts of a static start and of updates, elements of `/members`. */
+/**
+ * A member: backend rows, ConfChange contexts of a static start and of updates, elements of
+ * `/members`.
+ */
 export const encodeMember = (member: Member): string => `{${memberFields(member).join(',')}}`
 
 /** The value of `/0/members/<id>/raftAttributes`. */
@@ -144,7 +149,9 @@ function parseMap(text: string): JsonMap | undefined {
   return isMap(json) ? json : undefined
 }
 
-/** Reads what `encodeMember` and etcd write, ids to the last bit; `undefined` when it is no member. */
+/**
+ * Reads what `encodeMember` and etcd write, ids to the last bit; `undefined` when it is no member.
+ */
 export function parseMember(text: string): Member | undefined {
   const json = parseMap(text)
   return json === undefined ? undefined : memberFrom(json)

@@ -1,4 +1,7 @@
-/** The membership in the v2 tree: `/0/members`, `/0/removed_members`, `/0/version` (facts: disk.md 3.1). */
+/**
+ * The membership in the v2 tree: `/0/members`, `/0/removed_members`, `/0/version` (facts: disk.md
+ * 3.1).
+ */
 import type { MemberId } from '../base/ids.js'
 import { V2_CODES } from '../base/v2-errors.js'
 import {

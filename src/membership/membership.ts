@@ -1,6 +1,7 @@
 /**
- * Who belongs to the cluster, who never may again, and the cluster's version: changed by committed entries
- * only, and written to the v2 tree and the backend in the same step (facts: peer-protocol.md 10.2).
+ * Who belongs to the cluster, who never may again, and the cluster's version: changed by committed
+ * entries only, and written to the v2 tree and the backend in the same step (facts:
+ * peer-protocol.md 10.2).
  */
 import type { ErrorCode } from '../base/errors.js'
 import { compareGo } from '../base/go-json.js'
@@ -97,7 +98,9 @@ export class Membership {
     if (options.stored !== undefined) this.restore(options.stored)
   }
 
-  /** The members of a new cluster by `--initial-cluster`; ids and the cluster's id follow from it. */
+  /**
+   * The members of a new cluster by `--initial-cluster`; ids and the cluster's id follow from it.
+   */
   static fromInitialCluster(options: {
     readonly urlsByName: ReadonlyMap<string, readonly string[]>
     readonly token: string
@@ -222,7 +225,9 @@ export class Membership {
     this.#clusterId = clusterId(id)
   }
 
-  /** Whether a committed ConfChange still makes sense, and what it then changes. Changes nothing. */
+  /**
+   * Whether a committed ConfChange still makes sense, and what it then changes. Changes nothing.
+   */
   validate(change: ConfChange): Verdict {
     const id = change.nodeId
     if (this.#removed.has(id)) return refused('ID_REMOVED')
@@ -318,7 +323,10 @@ export class Membership {
     if (sinks.rows !== undefined) putMember(sinks.rows, member)
   }
 
-  /** Notes what a member published. A removed member may still be late with it: nothing changes then. */
+  /**
+   * Notes what a member published. A removed member may still be late with it: nothing changes
+   * then.
+   */
   setAttributes(
     id: MemberId,
     attributes: Attributes,

@@ -1,4 +1,7 @@
-/** Whether a change of membership may be proposed: the strict checks (facts: ops.md 10). Pure questions. */
+/**
+ * Whether a change of membership may be proposed: the strict checks (facts: ops.md 10). Pure
+ * questions.
+ */
 import type { ErrorCode } from '../base/errors.js'
 import type { MemberId } from '../base/ids.js'
 import { isStarted, type Member } from './member.js'
@@ -18,7 +21,10 @@ const votersOf = (members: readonly Member[]): readonly Member[] =>
 export const startedVoterCount = (members: readonly Member[]): number =>
   votersOf(members).filter(isStarted).length
 
-/** Whether the started voters are a quorum of the cluster with one voter more. One of one always may. */
+/**
+ * Whether the started voters are a quorum of the cluster with one voter more. One of one always
+ * may.
+ */
 export function isReadyToAddVotingMember(members: readonly Member[]): boolean {
   const voterCount = votersOf(members).length + 1
   const started = startedVoterCount(members)
@@ -81,7 +87,9 @@ export function checkRemove(
   return healthy - 1 < quorumOf(voters.length - 1) ? 'UNHEALTHY_CLUSTER' : undefined
 }
 
-/** May the learner be promoted? `undefined` = yes. Match indexes are the leader's view of progress. */
+/**
+ * May the learner be promoted? `undefined` = yes. Match indexes are the leader's view of progress.
+ */
 export function checkPromote(
   members: readonly Member[],
   progress: { readonly learnerMatch: number; readonly leaderMatch: number },

@@ -1,4 +1,7 @@
-/** Where changes of the membership are written down beside memory: the v2 tree and the backend. Types only. */
+/**
+ * Where changes of the membership are written down beside memory: the v2 tree and the backend.
+ * Types only.
+ */
 
 /** The buckets of the backend that hold the membership (facts: disk.md 5). */
 export type MembershipBucket = 'members' | 'members_removed' | 'cluster'
@@ -30,7 +33,9 @@ interface TreeOptions {
   readonly nowMs: number
 }
 
-/** What membership needs of the v2 store, which has this shape (folders of one level do not import). */
+/**
+ * What membership needs of the v2 store, which has this shape (folders of one level do not import).
+ */
 export interface MembershipTree {
   get(
     options: TreeOptions & { readonly isRecursive: boolean; readonly isSorted: boolean },
@@ -50,8 +55,8 @@ export interface MembershipTree {
 }
 
 /**
- * Where a change goes beside memory. `rows` is absent while entries are replayed that the backend already
- * has (index at or below its consistent index).
+ * Where a change goes beside memory. `rows` is absent while entries are replayed that the backend
+ * already has (index at or below its consistent index).
  */
 export interface MembershipSinks {
   readonly tree?: MembershipTree | undefined

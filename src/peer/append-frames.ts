@@ -1,6 +1,7 @@
 /**
- * The "msgapp" stream in "msgappv2" coding (facts: peer-protocol.md 4.4). Both ends keep the position that
- * the last append reached; an append that continues there is sent as its entries and commit index alone.
+ * The "msgapp" stream in "msgappv2" coding (facts: peer-protocol.md 4.4). Both ends keep the
+ * position that the last append reached; an append that continues there is sent as its entries and
+ * commit index alone.
  *
  *   00                                            link heartbeat
  *   01 u64 count, count × {u64 size, Entry}, u64 commit    entries that continue
@@ -37,7 +38,10 @@ const APP_ENTRIES = 1
 const WHOLE_APPEND = 2
 const NO_BYTES = new Uint8Array(0)
 
-/** The index that an append reaches: its last entry's, or the one before its entries when it has none. */
+/**
+ * The index that an append reaches: its last entry's, or the one before its entries when it has
+ * none.
+ */
 const reachedIndex = (message: Message): LogIndex => message.entries.at(-1)?.index ?? message.index
 
 export class AppendFrameEncoder implements FrameEncoder {

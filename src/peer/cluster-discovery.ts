@@ -1,4 +1,6 @@
-/** What a member asks others before and beside consensus (facts: peer-protocol.md 9, 11; http.md 9). */
+/**
+ * What a member asks others before and beside consensus (facts: peer-protocol.md 9, 11; http.md 9).
+ */
 import { parseExactJson } from '../base/go-json.js'
 import { type ClusterId, clusterId, parseHexId } from '../base/ids.js'
 import type { DialOptions } from './dial.js'
@@ -46,7 +48,10 @@ async function get(url: string, path: string, options: CallOptions): Promise<Pee
   return answer
 }
 
-/** Tries URL after URL; the first useful answer wins. Undefined = none; each failure goes to `onFailure`. */
+/**
+ * Tries URL after URL; the first useful answer wins. Undefined = none; each failure goes to
+ * `onFailure`.
+ */
 async function firstAnswer<Result>(
   urls: readonly string[],
   path: string,
@@ -99,7 +104,10 @@ export function fetchVersion(
   return firstAnswer(urls, '/version', attempt, onFailure)
 }
 
-/** Whether a downgrade is under way, as the member behind these peer URLs knows; undefined before etcd 3.5. */
+/**
+ * Whether a downgrade is under way, as the member behind these peer URLs knows; undefined before
+ * etcd 3.5.
+ */
 export function fetchDowngradeEnabled(
   urls: readonly string[],
   options: CallOptions,

@@ -9,7 +9,10 @@ const FIRST_STREAM_VERSION = '2.1.0'
 export const INCOMPATIBLE_VERSION = 'incompatible version'
 export const CLUSTER_ID_MISMATCH = 'cluster ID mismatch'
 
-/** Compares major.minor only: negative when `a` is lower. Undefined when one of them is not a version. */
+/**
+ * Compares major.minor only: negative when `a` is lower. Undefined when one of them is not a
+ * version.
+ */
 function compareMajorMinor(a: string, b: string): number | undefined {
   const [left, right] = [a, b].map((text) => /^(\d{1,9})\.(\d{1,9})\.\d+/.exec(text))
   if (left === null || left === undefined || right === null || right === undefined) return undefined

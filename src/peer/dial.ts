@@ -1,4 +1,6 @@
-/** Connections to peers: TCP, TLS or a unix socket, standing within the dial timeout or not at all. */
+/**
+ * Connections to peers: TCP, TLS or a unix socket, standing within the dial timeout or not at all.
+ */
 import { Agent, type ClientRequestArgs } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -24,8 +26,8 @@ function targetOf(url: URL): { path: string } | { host: string; port: number } {
 }
 
 /**
- * Starts a connection. The socket may be written at once; it is destroyed with an error when it does not
- * stand in time. Throws when the TLS options cannot be had.
+ * Starts a connection. The socket may be written at once; it is destroyed with an error when it
+ * does not stand in time. Throws when the TLS options cannot be had.
  */
 export function dial(url: URL, options: DialOptions): Socket {
   const target = targetOf(url)

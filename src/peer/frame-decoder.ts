@@ -1,4 +1,6 @@
-/** Cuts frames out of a stream that arrives in arbitrary pieces, without looking at any byte twice. */
+/**
+ * Cuts frames out of a stream that arrives in arbitrary pieces, without looking at any byte twice.
+ */
 import { invariant } from '../base/invariant.js'
 import type { Message } from '../wire/raftpb.js'
 
@@ -30,8 +32,8 @@ export interface FrameSink {
 }
 
 /**
- * States: between frames (nothing pending) or inside one (its bytes so far are pending). Memory follows what
- * has arrived, never what a length claims.
+ * States: between frames (nothing pending) or inside one (its bytes so far are pending). Memory
+ * follows what has arrived, never what a length claims.
  */
 export abstract class FrameDecoder {
   readonly #sink: FrameSink
@@ -44,8 +46,8 @@ export abstract class FrameDecoder {
   }
 
   /**
-   * Where the frame that begins at `start` ends, or -1 when that is not known before more than
-   * `end - start` bytes are there. May keep how far it looked; `start` then stands for the same byte.
+   * Where the frame that begins at `start` ends, or -1 when that is not known before more than `end
+   * - start` bytes are there. May keep how far it looked; `start` then stands for the same byte.
    */
   protected abstract frameEnd(bytes: Uint8Array, start: number, end: number): number
 
@@ -59,7 +61,9 @@ export abstract class FrameDecoder {
     this.#pendingBytes = 0
   }
 
-  /** Takes the next bytes, which may be reused by the caller afterwards. Throws StreamFormatError. */
+  /**
+   * Takes the next bytes, which may be reused by the caller afterwards. Throws StreamFormatError.
+   */
   feed(input: Uint8Array): void {
     if (this.#pendingBytes === 0) {
       const used = this.#framesOf(input, input.length)
@@ -81,7 +85,8 @@ export abstract class FrameDecoder {
       if (frameEnd < 0) break
       invariant(frameEnd > start && frameEnd <= end, 'a frame lies within the input')
       const size = frameEnd - start
-      // A copy of its own (`slice` of a Buffer would be a view): what is delivered pins no larger slab.
+      // A copy of its own (`slice` of a Buffer would be a view): what is delivered pins no larger
+      // slab.
       const frame = new Uint8Array(size)
       frame.set(bytes.subarray(start, frameEnd))
       const message = this.decode(frame)

@@ -28,7 +28,9 @@ function putU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value
 }
 
-/** Reserves the eight bytes of a length; give the result to `closeU64` once the content is written. */
+/**
+ * Reserves the eight bytes of a length; give the result to `closeU64` once the content is written.
+ */
 export function openU64(out: Writer): number {
   out.reserve(8)
   out.position += 8
@@ -43,8 +45,8 @@ export function closeU64(out: Writer, contentStart: number): void {
 const KEPT_BYTES_MAX = 1 << 22
 
 /**
- * Entries in the form of the append stream, encoded once for all followers: the same entries usually go to
- * each of them within one `send`. `forget` at its end frees what was shared.
+ * Entries in the form of the append stream, encoded once for all followers: the same entries
+ * usually go to each of them within one `send`. `forget` at its end frees what was shared.
  */
 export class SharedEntries {
   #entries: readonly Entry[] = []

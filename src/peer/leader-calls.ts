@@ -1,4 +1,6 @@
-/** What a follower asks the leader over HTTP on behalf of its clients (facts: peer-protocol.md 13). */
+/**
+ * What a follower asks the leader over HTTP on behalf of its clients (facts: peer-protocol.md 13).
+ */
 import { DaemonError, type ErrorCode } from '../base/errors.js'
 import type { LeaseId, MemberId } from '../base/ids.js'
 import { define, message } from '../wire/codec.js'
@@ -43,8 +45,8 @@ interface LeaderRequest {
 type ErrorOf = (status: number, text: string) => ErrorCode | undefined
 
 /**
- * Asks URL after URL until one answers 200, or with an error that would be the same anywhere. Throws that
- * error, else the last one met: TIMEOUT, or INTERNAL with the cause.
+ * Asks URL after URL until one answers 200, or with an error that would be the same anywhere.
+ * Throws that error, else the last one met: TIMEOUT, or INTERNAL with the cause.
  */
 async function ask(
   urls: readonly string[],
@@ -99,7 +101,9 @@ function decodeAnswer<Value>(
 
 const leaseError: ErrorOf = (status) => (status === 404 ? 'LEASE_NOT_FOUND' : undefined)
 
-/** Renews a lease at the leader; the new TTL in seconds. Throws LEASE_NOT_FOUND, TIMEOUT, INTERNAL. */
+/**
+ * Renews a lease at the leader; the new TTL in seconds. Throws LEASE_NOT_FOUND, TIMEOUT, INTERNAL.
+ */
 export async function postLeaseKeepAlive(
   urls: readonly string[],
   id: LeaseId,
@@ -129,8 +133,9 @@ export async function postLeaseTimeToLive(
 }
 
 /**
- * Asks the leader to promote a learner; the members afterwards, as JSON text (their ids exceed what a number
- * holds). Throws MEMBER_NOT_FOUND, MEMBER_NOT_LEARNER, LEARNER_NOT_READY, TIMEOUT, INTERNAL.
+ * Asks the leader to promote a learner; the members afterwards, as JSON text (their ids exceed what
+ * a number holds). Throws MEMBER_NOT_FOUND, MEMBER_NOT_LEARNER, LEARNER_NOT_READY, TIMEOUT,
+ * INTERNAL.
  */
 export async function postPromote(
   urls: readonly string[],
@@ -150,8 +155,9 @@ export async function postPromote(
 }
 
 /**
- * The hash of another member's keys at a revision; 0 = its latest. `clusterIdText` guards against asking a
- * member of another cluster. Throws COMPACTED, FUTURE_REVISION, CLUSTER_ID_MISMATCH, TIMEOUT, INTERNAL.
+ * The hash of another member's keys at a revision; 0 = its latest. `clusterIdText` guards against
+ * asking a member of another cluster. Throws COMPACTED, FUTURE_REVISION, CLUSTER_ID_MISMATCH,
+ * TIMEOUT, INTERNAL.
  */
 export async function getHashKV(
   urls: readonly string[],

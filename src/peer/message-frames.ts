@@ -1,4 +1,6 @@
-/** The "message" stream: `u64 length; raftpb.Message`, for all types (facts: peer-protocol.md 4.3). */
+/**
+ * The "message" stream: `u64 length; raftpb.Message`, for all types (facts: peer-protocol.md 4.3).
+ */
 import { Message } from '../wire/raftpb.js'
 import { WireError } from '../wire/reader.js'
 import type { Writer } from '../wire/writer.js'
@@ -9,7 +11,10 @@ import { FRAME_BYTES_MAX } from './peer-limits.js'
 const LENGTH_BYTES = 8
 const LINK_HEARTBEAT = Message.create({ type: 'MsgHeartbeat' })
 
-/** Writers differ in the zero fields they write, so it is told by value (facts: peer-protocol.md 4.3). */
+/**
+ * Writers differ in the zero fields they write, so it is told by value (facts: peer-protocol.md
+ * 4.3).
+ */
 export function isLinkHeartbeat(message: Message): boolean {
   return message.type === 'MsgHeartbeat' && message.from === 0n && message.to === 0n
 }

@@ -3,7 +3,9 @@ import { idToHex } from '../base/ids.js'
 import type { Message } from '../wire/raftpb.js'
 import type { PeerContext } from './peer-context.js'
 
-/** Types that cross the wire (facts: peer-protocol.md 5); all others are a member talking to itself. */
+/**
+ * Types that cross the wire (facts: peer-protocol.md 5); all others are a member talking to itself.
+ */
 const WIRE_TYPES: ReadonlySet<Message['type']> = new Set([
   'MsgProp',
   'MsgApp',
@@ -24,7 +26,9 @@ const WIRE_TYPES: ReadonlySet<Message['type']> = new Set([
 
 export type Admission = 'admitted' | 'ignored' | 'removed-sender' | 'other-target'
 
-/** Decides about one message and logs what is refused. Ignored ones are answered like admitted ones. */
+/**
+ * Decides about one message and logs what is refused. Ignored ones are answered like admitted ones.
+ */
 export function admit(context: PeerContext, message: Message): Admission {
   if (context.events.isRemoved(message.from)) {
     context.log.warn('rejected Raft message from removed member', {

@@ -8,14 +8,17 @@ import type { FrameEncoder } from './frame-encoder.js'
 import type { PeerContext } from './peer-context.js'
 import { STREAM_BYTES_MAX, STREAM_MESSAGES_MAX } from './peer-limits.js'
 
-/** `XXXXXXXX\r\n`: the size line of a chunk, written when its content is known. Leading zeros are legal. */
+/**
+ * `XXXXXXXX\r\n`: the size line of a chunk, written when its content is known. Leading zeros are
+ * legal.
+ */
 const CHUNK_HEAD_BYTES = 10
 /** Tells the reader that the stream ends by intention. */
 const LAST_CHUNK = '0\r\n\r\n'
 const OUTPUT_BYTES = 16 * 1024
 /**
- * What a slow peer must take in each idle period: Node tells of a write when it is done, not how far it got,
- * so a large one is given its time.
+ * What a slow peer must take in each idle period: Node tells of a write when it is done, not how
+ * far it got, so a large one is given its time.
  */
 const SLOW_PEER_BYTES = 4 * 1024 * 1024
 const CR = 13
@@ -30,9 +33,9 @@ export interface OutgoingStreamEvents {
 }
 
 /**
- * One response that we write frames to, for as long as its connection lives. What is written within one turn
- * goes into one chunk and one socket write, made as soon as the code that wrote it has returned: nothing
- * waits for a timer. States: open → closed, once.
+ * One response that we write frames to, for as long as its connection lives. What is written within
+ * one turn goes into one chunk and one socket write, made as soon as the code that wrote it has
+ * returned: nothing waits for a timer. States: open → closed, once.
  */
 export class OutgoingStream {
   readonly #context: PeerContext

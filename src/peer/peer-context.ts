@@ -32,14 +32,20 @@ export interface PeerObserver {
 export interface PeerTransportOptions {
   readonly id: MemberId
   readonly clusterId: ClusterId
-  /** Our advertised peer URLs, asked at each request: the receiver may have to answer an unknown sender. */
+  /**
+   * Our advertised peer URLs, asked at each request: the receiver may have to answer an unknown
+   * sender.
+   */
   readonly ownUrls: () => readonly string[]
   readonly events: PeerEvents
   readonly log: Log
   readonly clock: Clock
   /** Until a TCP connection must stand: 1 s + the election timeout (facts: peer-protocol.md 14). */
   readonly dialTimeoutMs: number
-  /** Options for one TLS connection, asked at each dial of an https URL; undefined = Node's defaults. */
+  /**
+   * Options for one TLS connection, asked at each dial of an https URL; undefined = Node's
+   * defaults.
+   */
   readonly tlsClientOptions?: () => ConnectionOptions | undefined
   readonly observer?: PeerObserver
   /** Changes to PEER_TIMINGS, for tests. */

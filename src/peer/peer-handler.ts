@@ -157,7 +157,8 @@ export class PeerHandler {
     request: IncomingMessage,
     response: ServerResponse,
   ): void {
-    // A pipelined request has no socket of its own yet, and an HTTP/1.0 one no chunks: no member sends them.
+    // A pipelined request has no socket of its own yet, and an HTTP/1.0 one no chunks: no member
+    // sends them.
     if (response.socket === null || request.httpVersion !== '1.1') {
       request.socket.destroy()
       return

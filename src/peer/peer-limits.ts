@@ -2,7 +2,9 @@
 
 /** Largest frame that a stream reader accepts, and largest body of a pipelined message. */
 export const FRAME_BYTES_MAX = 512 * 1024 * 1024
-/** Messages written to one stream and not yet taken by the kernel. More are dropped and reported. */
+/**
+ * Messages written to one stream and not yet taken by the kernel. More are dropped and reported.
+ */
 export const STREAM_MESSAGES_MAX = 4096
 /** The same in bytes: 4096 appends of 1 MiB each would be 4 GiB. */
 export const STREAM_BYTES_MAX = 64 * 1024 * 1024
@@ -21,7 +23,10 @@ export const ERROR_BODY_BYTES_MAX = 4096
 
 /** Periods in milliseconds; tests shorten them. */
 export interface PeerTimings {
-  /** A stream that brings nothing for this long is broken; a write that moves nothing for this long, too. */
+  /**
+   * A stream that brings nothing for this long is broken; a write that moves nothing for this long,
+   * too.
+   */
   readonly streamIdleMs: number
   /** Between two link heartbeats on a stream that we write. */
   readonly linkHeartbeatMs: number
@@ -39,7 +44,9 @@ export interface PeerTimings {
   readonly snapshotIdleMs: number
   /** From the end of a snapshot's body to the answer: the receiver makes it durable. */
   readonly snapshotAnswerMs: number
-  /** How long the rest of a refused upload is read and thrown away, and how long stopping may take. */
+  /**
+   * How long the rest of a refused upload is read and thrown away, and how long stopping may take.
+   */
   readonly lingerMs: number
 }
 

@@ -1,4 +1,7 @@
-/** HTTP requests to peers that are answered once: pipelined messages, probes, calls to other members. */
+/**
+ * HTTP requests to peers that are answered once: pipelined messages, probes, calls to other
+ * members.
+ */
 import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { type DialOptions, dial, networkErrorText } from './dial.js'
 
@@ -74,7 +77,8 @@ export function callPeer(call: PeerCall, isRetry = false): Promise<PeerAnswer> &
       reject(new Error(networkErrorText(error), { cause: error }))
     }
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      // The peer closed a kept connection just when we used it: nothing was read, so it is tried once more.
+      // The peer closed a kept connection just when we used it: nothing was read, so it is tried
+      // once more.
       const isStale = outgoing.reusedSocket && !isRetry
       if (!isStale || (error.code !== 'ECONNRESET' && error.code !== 'EPIPE')) {
         fail(error)

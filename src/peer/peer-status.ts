@@ -8,7 +8,10 @@ export interface PeerFailure {
   readonly reason: string
 }
 
-/** Whether a peer is reachable, and since when. Any channel that works makes it so, any that fails unmakes it. */
+/**
+ * Whether a peer is reachable, and since when. Any channel that works makes it so, any that fails
+ * unmakes it.
+ */
 export class PeerStatus {
   readonly #context: PeerContext
   readonly #id: MemberId

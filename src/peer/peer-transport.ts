@@ -26,8 +26,8 @@ function createContext(options: PeerTransportOptions, isStopped: () => boolean):
 }
 
 /**
- * etcd's peer protocol over HTTP/1.1: the PeerNetwork of production. States: running → stopped; a stopped
- * one ignores every call. The daemon's listener gives it the requests of the peer port.
+ * etcd's peer protocol over HTTP/1.1: the PeerNetwork of production. States: running → stopped; a
+ * stopped one ignores every call. The daemon's listener gives it the requests of the peer port.
  */
 export class PeerTransport implements PeerNetwork {
   readonly #context: PeerContext
@@ -61,8 +61,8 @@ export class PeerTransport implements PeerNetwork {
   }
 
   /**
-   * Answers one HTTP/1.1 request of the peer port. False = the path is not one of `/raft`, `/raft/stream/…`,
-   * `/raft/snapshot`, `/raft/probing`, and nothing was done with the request.
+   * Answers one HTTP/1.1 request of the peer port. False = the path is not one of `/raft`,
+   * `/raft/stream/…`, `/raft/snapshot`, `/raft/probing`, and nothing was done with the request.
    */
   handlePeerRequest(request: IncomingMessage, response: ServerResponse): boolean {
     return this.#handler.handle(request, response)
@@ -148,7 +148,10 @@ export class PeerTransport implements PeerNetwork {
     return this.#peers.get(id)?.activeSinceMs
   }
 
-  /** Ends every connection and timer; what was sent before still goes to streams that take it quickly. */
+  /**
+   * Ends every connection and timer; what was sent before still goes to streams that take it
+   * quickly.
+   */
   stop(): void {
     if (this.#isStopped) return
     this.#isStopped = true

@@ -46,8 +46,8 @@ export function reportDropped(
 }
 
 /**
- * Another member: two streams that it dialled and we write, two that we dialled and read, and POSTs for
- * what the streams cannot take (facts: peer-protocol.md 4.5).
+ * Another member: two streams that it dialled and we write, two that we dialled and read, and POSTs
+ * for what the streams cannot take (facts: peer-protocol.md 4.5).
  */
 export class Peer {
   readonly #context: PeerContext

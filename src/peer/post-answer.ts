@@ -11,7 +11,10 @@ export interface PostAnswer {
   readonly address: string
 }
 
-/** What an answered POST means: undefined = taken, else the error text (facts: peer-protocol.md 2, 3). */
+/**
+ * What an answered POST means: undefined = taken, else the error text (facts: peer-protocol.md 2,
+ * 3).
+ */
 export function postFailure(
   context: PeerContext,
   to: MemberId,

@@ -14,7 +14,10 @@ const ANSWER_BYTES_MAX = 4096
 /** Both of etcd's transports are probed; operators know them by these names. */
 const TRANSPORTS = ['ROUND_TRIPPER_SNAPSHOT', 'ROUND_TRIPPER_RAFT_MESSAGE'] as const
 
-/** Watches over the way to one peer by asking for its time (facts: peer-protocol.md 7). Logs and metrics only. */
+/**
+ * Watches over the way to one peer by asking for its time (facts: peer-protocol.md 7). Logs and
+ * metrics only.
+ */
 export class Prober {
   readonly #probes: readonly Probe[]
 
@@ -44,7 +47,9 @@ class Probe {
   #at = 0
   #smoothedMs = 0
   #driftMs = 0
-  /** The last failure; undefined = the last probe was answered. Unhealthy until the first answer. */
+  /**
+   * The last failure; undefined = the last probe was answered. Unhealthy until the first answer.
+   */
   #error: string | undefined = 'not probed yet'
 
   constructor(options: ProbeOptions) {

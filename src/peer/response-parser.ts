@@ -26,8 +26,9 @@ const CR = 13
 const LINE_BYTES_MAX = 1024
 
 /**
- * One HTTP/1.1 response as it arrives in pieces. Ours and not Node's client: a stream lives for weeks, and
- * each layer between the socket and the decoder costs every message (bench/peer-stream.ts).
+ * One HTTP/1.1 response as it arrives in pieces. Ours and not Node's client: a stream lives for
+ * weeks, and each layer between the socket and the decoder costs every message
+ * (bench/peer-stream.ts).
  */
 export class ResponseParser {
   readonly #sink: ResponseSink

@@ -158,8 +158,8 @@ export class SnapshotReceiver {
   }
 
   /**
-   * Reads on for a moment, so that the sender sees our answer and not a reset, and then hangs up on it. A
-   * body that was read to its end leaves nothing to do.
+   * Reads on for a moment, so that the sender sees our answer and not a reset, and then hangs up on
+   * it. A body that was read to its end leaves nothing to do.
    */
   #discardRest(request: IncomingMessage): void {
     if (request.complete || request.destroyed) return

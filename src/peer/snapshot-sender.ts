@@ -138,7 +138,8 @@ export class SnapshotSender {
           .finally(() => clearTimeout(timer))
       })
     })
-    // It is awaited only after the upload; until then a failure is not forgotten but not unhandled either.
+    // It is awaited only after the upload; until then a failure is not forgotten but not unhandled
+    // either.
     answer.catch(() => undefined)
     return answer
   }

@@ -25,8 +25,8 @@ export interface StreamReaderOptions {
 }
 
 /**
- * Keeps one stream dialled to a peer and delivers what the peer writes there. States: waiting (for the next
- * dial) → dialling → reading → waiting …; stopped is the end.
+ * Keeps one stream dialled to a peer and delivers what the peer writes there. States: waiting (for
+ * the next dial) → dialling → reading → waiting …; stopped is the end.
  */
 export class StreamReader {
   readonly #options: StreamReaderOptions
@@ -156,7 +156,8 @@ class StreamAttempt {
     try {
       this.#parser.feed(bytes)
     } catch (error) {
-      // A message that the core cannot take is a fault of ours and must not look like one of the network.
+      // A message that the core cannot take is a fault of ours and must not look like one of the
+      // network.
       if (!(error instanceof StreamFormatError)) throw error
       this.#fail(error.message)
     }
@@ -220,7 +221,9 @@ class StreamAttempt {
     this.#heartbeatBytes = 0
   }
 
-  /** The error of a dial that was answered with anything but a stream (facts: peer-protocol.md 4.1). */
+  /**
+   * The error of a dial that was answered with anything but a stream (facts: peer-protocol.md 4.1).
+   */
   #refusalText(): string {
     const { context, peerId } = this.#options
     const refusal = this.#refusal ?? { status: 0, clusterId: '', body: '' }
@@ -255,7 +258,9 @@ class StreamAttempt {
     return `unhandled error ${JSON.stringify(refusal.body)} when precondition failed`
   }
 
-  /** Ends the attempt with what went wrong; a stream that just ends does not make the peer inactive. */
+  /**
+   * Ends the attempt with what went wrong; a stream that just ends does not make the peer inactive.
+   */
   #fail(reason: string): void {
     if (this.#isOver) return
     this.#isOver = true

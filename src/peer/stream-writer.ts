@@ -19,8 +19,8 @@ export interface StreamWriterOptions {
 }
 
 /**
- * The place where a peer's stream of one kind is attached. States: idle ↔ attached; a newer connection
- * replaces the one before.
+ * The place where a peer's stream of one kind is attached. States: idle ↔ attached; a newer
+ * connection replaces the one before.
  */
 export class StreamWriter {
   readonly #options: StreamWriterOptions

@@ -27,7 +27,10 @@ export class UrlPicker {
   }
 }
 
-/** Whether this daemon can dial it. What other members claim to be reachable at is checked with this. */
+/**
+ * Whether this daemon can dial it. What other members claim to be reachable at is checked with
+ * this.
+ */
 export function isPeerUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, host } = new URL(text)

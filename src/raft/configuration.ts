@@ -11,7 +11,9 @@ import type { Raft } from './raft.js'
 import { broadcastAppend, maybeCommit, maybeSendAppend } from './replication.js'
 import { sortedIds } from './tracker/progress-tracker.js'
 
-/** Makes a committed change. One that cannot follow the present configuration is a programmer error. */
+/**
+ * Makes a committed change. One that cannot follow the present configuration is a programmer error.
+ */
 export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
   const result = changed(raft, change)
   invariant(typeof result !== 'string', 'a committed conf change must apply', () => String(result))
@@ -66,8 +68,8 @@ function switchTo(raft: Raft, membership: Membership): ConfState {
   if (raft.role !== 'leader') return state
   const own = tracker.progress.get(raft.id)
   if (own === undefined || own.isLearner) {
-    // Without stepDownOnRemoval it goes on leading until somebody else campaigns, so that a change which
-    // removes it still gets through (Raft §6); it does not count itself any more.
+    // Without stepDownOnRemoval it goes on leading until somebody else campaigns, so that a change
+    // which removes it still gets through (Raft §6); it does not count itself any more.
     if (raft.config.stepDownOnRemoval) raft.becomeFollower(raft.term, NO_MEMBER)
     return state
   }

@@ -12,7 +12,10 @@ export type CampaignKind = 'pre-election' | 'election' | 'transfer'
 /** The context of a MsgVote that the present leader asked for: "CampaignTransfer". */
 const CAMPAIGN_TRANSFER = Uint8Array.from('CampaignTransfer', (letter) => letter.charCodeAt(0))
 
-/** Starts an election unless this member leads, may not lead, or has unapplied configuration changes. */
+/**
+ * Starts an election unless this member leads, may not lead, or has unapplied configuration
+ * changes.
+ */
 export function startElection(raft: Raft, kind: CampaignKind): void {
   const { logger, name } = raft
   if (raft.role === 'leader') {
@@ -56,7 +59,8 @@ export function campaign(raft: Raft, kind: CampaignKind): void {
   const isPreVote = kind === 'pre-election'
   if (isPreVote) raft.becomePreCandidate()
   else raft.becomeCandidate()
-  // A pre-vote asks about the term that the campaign would be in; ours stays as it is until it succeeds.
+  // A pre-vote asks about the term that the campaign would be in; ours stays as it is until it
+  // succeeds.
   const term = isPreVote ? nextTerm(raft.term) : raft.term
   const type = isPreVote ? 'MsgPreVote' : 'MsgVote'
   const { index, term: logTerm } = raft.lastPosition()
@@ -89,7 +93,10 @@ export function countVote(raft: Raft, message: RaftMessage): VoteResult {
   return result
 }
 
-/** Whether a request must be ignored because this member heard from a leader less than a timeout ago. */
+/**
+ * Whether a request must be ignored because this member heard from a leader less than a timeout
+ * ago.
+ */
 export function isRefusedByLease(raft: Raft, request: RaftMessage): boolean {
   const { electionTicks, checkQuorum } = raft.config
   const isInLease = checkQuorum && raft.lead !== NO_MEMBER && raft.electionElapsed < electionTicks
@@ -107,7 +114,9 @@ function isCampaignTransfer(context: Uint8Array): boolean {
   return context.every((byte, at) => byte === CAMPAIGN_TRANSFER[at])
 }
 
-/** Answers MsgVote and MsgPreVote of the present term, or of a later one in the case of a pre-vote. */
+/**
+ * Answers MsgVote and MsgPreVote of the present term, or of a later one in the case of a pre-vote.
+ */
 export function answerVote(raft: Raft, request: RaftMessage): void {
   const { from, term, logTerm, index } = request
   const isPreVote = request.type === 'MsgPreVote'

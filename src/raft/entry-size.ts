@@ -15,7 +15,10 @@ export function varintSize(value: number): number {
   return value < TWO_TO_THE_49TH ? 7 : 8
 }
 
-/** Encoded bytes of an entry: what limits of messages and of applying count. Equal to its codec's output. */
+/**
+ * Encoded bytes of an entry: what limits of messages and of applying count. Equal to its codec's
+ * output.
+ */
 export function entrySize(entry: Entry): number {
   const dataBytes = entry.data.length
   const size = 4 + varintSize(entry.term) + varintSize(entry.index)
@@ -29,7 +32,9 @@ export function entriesSize(entries: readonly Entry[]): number {
   return size
 }
 
-/** Payload bytes of all entries: what the uncommitted and the in-flight limits count. 0 for a no-op. */
+/**
+ * Payload bytes of all entries: what the uncommitted and the in-flight limits count. 0 for a no-op.
+ */
 export function payloadsSize(entries: readonly Entry[]): number {
   let size = 0
   for (let i = 0; i < entries.length; i++) size += (entries[i] as Entry).data.length
@@ -37,8 +42,8 @@ export function payloadsSize(entries: readonly Entry[]): number {
 }
 
 /**
- * How many entries of `entries` from `from` (inclusive) to `to` (exclusive) fit into `bytesMax`, but at
- * least one. Places are 0-based.
+ * How many entries of `entries` from `from` (inclusive) to `to` (exclusive) fit into `bytesMax`,
+ * but at least one. Places are 0-based.
  */
 export function countWithin(
   entries: readonly Entry[],

@@ -134,8 +134,8 @@ export function acceptAppend(raft: Raft, message: RaftMessage): void {
       `${raft.name} [logterm: ${log.termOrZero(index)}, index: ${index}] rejected MsgApp ` +
       `[logterm: ${logTerm}, index: ${index}] from ${idToHex(from)}`,
   )
-  // The hint skips all of our entries whose term is above `logTerm`: the leader has none of those at or
-  // below `index`. So a long stretch of foreign entries costs one round, not one per entry.
+  // The hint skips all of our entries whose term is above `logTerm`: the leader has none of those
+  // at or below `index`. So a long stretch of foreign entries costs one round, not one per entry.
   const hint = log.findConflictByTerm(minIndex(index, log.lastIndex()), logTerm)
   raft.send({
     type: 'MsgAppResp',
@@ -172,7 +172,8 @@ function restore(raft: Raft, snapshot: Snapshot): boolean {
   const { index, term, confState } = snapshot.metadata
   if (index <= log.committed) return false
   const { voters, learners, votersOutgoing } = confState
-  // A leader sends snapshots only to members of its configuration, which is the snapshot's or an older one's.
+  // A leader sends snapshots only to members of its configuration, which is the snapshot's or an
+  // older one's.
   const isMember = [voters, learners, votersOutgoing].some((ids) => ids.includes(raft.id))
   if (!isMember) {
     logger.warning(

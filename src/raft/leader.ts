@@ -80,9 +80,10 @@ function checkQuorum(raft: Raft): void {
 }
 
 /**
- * The follower's log does not have what the message referred to. Its hint says where it ends or, when its
- * term is given, that it has nothing of a later term below: the leader then skips all of its own entries
- * of later terms (Raft §5.3, end), so that each round passes at least one whole term.
+ * The follower's log does not have what the message referred to. Its hint says where it ends or,
+ * when its term is given, that it has nothing of a later term below: the leader then skips all of
+ * its own entries of later terms (Raft §5.3, end), so that each round passes at least one whole
+ * term.
  */
 function onAppendRejected(raft: Raft, progress: Progress, message: RaftMessage): void {
   const { rejectHint, logTerm, index } = message

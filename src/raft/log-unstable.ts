@@ -8,13 +8,15 @@ import type { RaftLogger } from './logger.js'
 import { NO_ENTRIES } from './message.js'
 
 /**
- * The part of the log that storage does not have for certain: entries from `offset` on, and perhaps a
- * snapshot that comes before them. What is below `offsetInProgress` has been handed out for writing.
- * Invariant: offset <= offsetInProgress <= offset + count.
+ * The part of the log that storage does not have for certain: entries from `offset` on, and perhaps
+ * a snapshot that comes before them. What is below `offsetInProgress` has been handed out for
+ * writing. Invariant: offset <= offsetInProgress <= offset + count.
  */
 export class UnstableLog {
   readonly #logger: RaftLogger
-  /** The entries start at place #start; what is before it is stable and awaits the next clean-up. */
+  /**
+   * The entries start at place #start; what is before it is stable and awaits the next clean-up.
+   */
   #entries: Entry[] = []
   #start = 0
   #offset: LogIndex
@@ -87,7 +89,9 @@ export class UnstableLog {
     if (this.#snapshot !== undefined) this.#isSnapshotInProgress = true
   }
 
-  /** Storage has everything up to `position`; ignored when that entry is not the one here any more. */
+  /**
+   * Storage has everything up to `position`; ignored when that entry is not the one here any more.
+   */
   stableTo(position: LogPosition): void {
     const { index, term } = position
     const ourTerm = this.maybeTerm(index)
@@ -110,7 +114,8 @@ export class UnstableLog {
     this.#start += index + 1 - this.#offset
     this.#offset = nextIndex(index)
     this.#offsetInProgress = maxIndex(this.#offsetInProgress, this.#offset)
-    // Copying when half is garbage costs O(1) per entry over time and keeps at most twice the memory.
+    // Copying when half is garbage costs O(1) per entry over time and keeps at most twice the
+    // memory.
     if (this.#start * 2 >= this.#entries.length) {
       this.#entries = this.#entries.slice(this.#start)
       this.#start = 0
@@ -157,7 +162,9 @@ export class UnstableLog {
     for (let i = 0; i < entries.length; i++) this.#entries.push(entries[i] as Entry)
   }
 
-  /** A copy of entries `low` (inclusive) to `high` (exclusive), at most `bytesMax` but at least one. */
+  /**
+   * A copy of entries `low` (inclusive) to `high` (exclusive), at most `bytesMax` but at least one.
+   */
   slice(low: LogIndex, high: LogIndex, bytesMax: number): readonly Entry[] {
     invariant(low <= high, 'invalid unstable.slice', () => `${low} > ${high}`)
     invariant(

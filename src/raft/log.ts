@@ -114,8 +114,9 @@ export class RaftLog {
   }
 
   /**
-   * Appends what a leader sent and commits up to `committed`, as far as the leader's log is known to be
-   * here. Returns the last index of the slice, or `undefined` when the entry before it does not match.
+   * Appends what a leader sent and commits up to `committed`, as far as the leader's log is known
+   * to be here. Returns the last index of the slice, or `undefined` when the entry before it does
+   * not match.
    */
   maybeAppend(slice: LogSlice, committed: LogIndex): LogIndex | undefined {
     if (!this.matches(slice.previous)) return undefined
@@ -148,7 +149,9 @@ export class RaftLog {
     return this.lastIndex()
   }
 
-  /** Index of the first entry that is not here like this: it conflicts, or is new. 0 = all are here. */
+  /**
+   * Index of the first entry that is not here like this: it conflicts, or is new. 0 = all are here.
+   */
   #findConflict(entries: readonly Entry[]): LogIndex {
     for (const { index, term } of entries) {
       const ourTerm = this.term(index)
@@ -166,8 +169,9 @@ export class RaftLog {
   }
 
   /**
-   * The highest position at or below `index` whose term is at most `term`: the last place where a log that
-   * has `term` at or below `index` could agree with this one. Its term is 0 when it is not known.
+   * The highest position at or below `index` whose term is at most `term`: the last place where a
+   * log that has `term` at or below `index` could agree with this one. Its term is 0 when it is not
+   * known.
    */
   findConflictByTerm(index: LogIndex, term: Term): LogPosition {
     for (let at = index; at > 0; at = previousIndex(at)) {
@@ -203,8 +207,8 @@ export class RaftLog {
   }
 
   /**
-   * Committed entries not handed out yet, as far as the limit on unapplied ones allows. `allowUnstable`:
-   * also those that storage may not have.
+   * Committed entries not handed out yet, as far as the limit on unapplied ones allows.
+   * `allowUnstable`: also those that storage may not have.
    */
   nextCommittedEntries(allowUnstable: boolean): readonly Entry[] {
     if (!this.hasNextCommittedEntries(allowUnstable)) return NO_ENTRIES
@@ -243,7 +247,10 @@ export class RaftLog {
     this.#committed = index
   }
 
-  /** Raft §5.4.2: commits up to a position that a quorum has, only if it is of the leader's own term. */
+  /**
+   * Raft §5.4.2: commits up to a position that a quorum has, only if it is of the leader's own
+   * term.
+   */
   maybeCommit(position: LogPosition): boolean {
     if (position.term === 0 || position.index <= this.#committed) return false
     if (!this.matches(position)) return false

@@ -13,7 +13,9 @@ import { entrySize } from './entry-size.js'
 import { NO_BYTES, NO_ENTRIES } from './message.js'
 import type { Compacted, RaftStorage, SnapshotUnavailable, Unavailable } from './storage.js'
 
-/** Entries per chunk: dropping a prefix frees whole chunks, and growing never copies what is there. */
+/**
+ * Entries per chunk: dropping a prefix frees whole chunks, and growing never copies what is there.
+ */
 const CHUNK_ENTRIES = 1024
 
 const EMPTY_CONF_STATE: ConfState = {
@@ -33,9 +35,10 @@ const COMPACTED_ENTRY: Entry = {
 }
 
 /**
- * The log in memory, in chunks: appending and reading cost O(entries asked for), compacting O(entries
- * dropped), whatever the length. What is durable is the caller's business: entries are put here when they are.
- * The unused front of the first chunk starts after a compaction; the last chunk grows.
+ * The log in memory, in chunks: appending and reading cost O(entries asked for), compacting
+ * O(entries dropped), whatever the length. What is durable is the caller's business: entries are
+ * put here when they are. The unused front of the first chunk starts after a compaction; the last
+ * chunk grows.
  */
 export class MemoryStorage implements RaftStorage {
   #hardState: HardState = { term: ZERO_TERM, vote: NO_MEMBER, commit: ZERO_INDEX }
@@ -98,7 +101,10 @@ export class MemoryStorage implements RaftStorage {
     return this.#snapshot
   }
 
-  /** Adds consecutive entries; they replace what is at their indexes and behind. Compacted ones are skipped. */
+  /**
+   * Adds consecutive entries; they replace what is at their indexes and behind. Compacted ones are
+   * skipped.
+   */
   append(entries: readonly Entry[]): void {
     const [first] = entries
     const last = entries.at(-1)
@@ -116,8 +122,8 @@ export class MemoryStorage implements RaftStorage {
   }
 
   /**
-   * Drops entries up to and including `index`; 'compacted' when that has happened already. The caller must
-   * have applied them. An index beyond the log is a programmer error.
+   * Drops entries up to and including `index`; 'compacted' when that has happened already. The
+   * caller must have applied them. An index beyond the log is a programmer error.
    */
   compact(index: LogIndex): 'ok' | Compacted {
     if (index <= this.#compactedIndex) return 'compacted'
@@ -154,8 +160,9 @@ export class MemoryStorage implements RaftStorage {
   }
 
   /**
-   * Remembers the state at `index`, to be sent to members that are behind the log; the log stays (see
-   * compact). Without `confState` the last snapshot's goes on. 'out-of-date' when a newer one is here.
+   * Remembers the state at `index`, to be sent to members that are behind the log; the log stays
+   * (see compact). Without `confState` the last snapshot's goes on. 'out-of-date' when a newer one
+   * is here.
    */
   createSnapshot(
     options: Readonly<{ index: LogIndex; data: Uint8Array; confState?: ConfState }>,

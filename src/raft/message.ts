@@ -9,7 +9,10 @@ import {
 } from '../base/ids.js'
 import type { Entry, HardState, Message, Snapshot } from '../wire/raftpb.js'
 
-/** Target of MsgStorageAppend: whoever makes entries, hard state and snapshots durable on this member. */
+/**
+ * Target of MsgStorageAppend: whoever makes entries, hard state and snapshots durable on this
+ * member.
+ */
 export const LOCAL_APPEND_THREAD: MemberId = memberId(0xffff_ffff_ffff_ffffn)
 /** Target of MsgStorageApply: whoever applies committed entries on this member. */
 export const LOCAL_APPLY_THREAD: MemberId = memberId(0xffff_ffff_ffff_fffen)
@@ -18,19 +21,23 @@ export const LOCAL_APPLY_THREAD: MemberId = memberId(0xffff_ffff_ffff_fffen)
  * A message of the core: what crosses the wire, plus `responses`, which never does.
  *
  * MsgStorageAppend carries the hard state in `term`, `vote` and `commit` (all zero: unchanged), the
- * `entries` to append and the `snapshot` to install. MsgStorageApply carries the `entries` to apply.
+ * `entries` to append and the `snapshot` to install. MsgStorageApply carries the `entries` to
+ * apply.
  */
 export interface RaftMessage extends Message {
   /**
-   * On MsgStorageAppend and MsgStorageApply: to be delivered, in order, once the work is durable or done.
-   * Those addressed to this member go back into `step`, the others to the network.
+   * On MsgStorageAppend and MsgStorageApply: to be delivered, in order, once the work is durable or
+   * done. Those addressed to this member go back into `step`, the others to the network.
    */
   readonly responses?: readonly RaftMessage[] | undefined
 }
 
 export type MessageType = Message['type']
 
-/** Shared empty values: messages made here all have the same shape and allocate nothing for unused fields. */
+/**
+ * Shared empty values: messages made here all have the same shape and allocate nothing for unused
+ * fields.
+ */
 export const NO_BYTES: Uint8Array = new Uint8Array(0)
 export const NO_ENTRIES: readonly Entry[] = Object.freeze([])
 
@@ -52,7 +59,9 @@ export interface MessageFields {
   readonly responses?: readonly RaftMessage[] | undefined
 }
 
-/** Makes a whole message: fields left out are zero or empty. `from` and `term` override the fields'. */
+/**
+ * Makes a whole message: fields left out are zero or empty. `from` and `term` override the fields'.
+ */
 export function createMessage(
   fields: MessageFields,
   from: MemberId = fields.from ?? NO_MEMBER,
@@ -83,7 +92,9 @@ export function hardStateOf(message: RaftMessage): HardState | undefined {
   return { term, vote, commit }
 }
 
-/** Whether a snapshot is absent or says nothing: etcd <= 3.5 sends an empty one with every message. */
+/**
+ * Whether a snapshot is absent or says nothing: etcd <= 3.5 sends an empty one with every message.
+ */
 export function isEmptySnapshot(snapshot: Snapshot | undefined): boolean {
   return snapshot === undefined || snapshot.metadata.index === 0
 }

@@ -9,7 +9,9 @@ export type DropReason =
   | 'uncommitted-size-limit'
 
 export type Dropped = Readonly<{ kind: 'dropped'; reason: DropReason }>
-/** The message was not looked at: only this member may say such a thing, or its sender is unknown. */
+/**
+ * The message was not looked at: only this member may say such a thing, or its sender is unknown.
+ */
 export type Refused = Readonly<{ kind: 'refused'; reason: 'local-message' | 'peer-not-found' }>
 
 export type ProposeResult = 'ok' | Dropped

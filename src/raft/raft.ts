@@ -23,11 +23,12 @@ import type { RaftRole, ReadState, SoftState } from './ready.js'
 import { ProgressTracker } from './tracker/progress-tracker.js'
 
 /**
- * The state of one member and its changes of role. What happens in each role is in leader.ts, candidate.ts
- * and follower.ts; the fields are theirs to change and nobody else's (RawNode is the public face).
+ * The state of one member and its changes of role. What happens in each role is in leader.ts,
+ * candidate.ts and follower.ts; the fields are theirs to change and nobody else's (RawNode is the
+ * public face).
  *
- * follower -> pre-candidate -> candidate -> leader; each falls back to follower when it hears of a higher
- * term or of a leader; without preVote a follower becomes a candidate at once.
+ * follower -> pre-candidate -> candidate -> leader; each falls back to follower when it hears of a
+ * higher term or of a leader; without preVote a follower becomes a candidate at once.
  */
 export class Raft {
   readonly id: MemberId
@@ -46,9 +47,15 @@ export class Raft {
   lead: MemberId = NO_MEMBER
   /** To whom a leader is handing over; 0 = to nobody. */
   leadTransferee: MemberId = NO_MEMBER
-  /** A leader takes no configuration change while one up to this index may be unapplied (thesis 4.1). */
+  /**
+   * A leader takes no configuration change while one up to this index may be unapplied (thesis
+   * 4.1).
+   */
   pendingConfIndex: LogIndex = ZERO_INDEX
-  /** Payload bytes that a leader has appended and not seen applied. An estimate, never too low for long. */
+  /**
+   * Payload bytes that a leader has appended and not seen applied. An estimate, never too low for
+   * long.
+   */
   uncommittedBytes = 0
 
   /** May leave at once. */
@@ -61,8 +68,8 @@ export class Raft {
   postponedReads: RaftMessage[] = []
 
   /**
-   * Ticks since the last election timeout, as a leader or candidate; since word from the leader, as a
-   * follower.
+   * Ticks since the last election timeout, as a leader or candidate; since word from the leader, as
+   * a follower.
    */
   electionElapsed = 0
   /** Ticks since a leader's last heartbeat. */
@@ -105,7 +112,8 @@ export class Raft {
 
   /**
    * Queues a message. Votes carry the term they are about, given by the caller; all others get this
-   * member's, except proposals and read requests: those are forwarded as if the receiver had made them.
+   * member's, except proposals and read requests: those are forwarded as if the receiver had made
+   * them.
    */
   send(fields: MessageFields): void {
     const { type } = fields
@@ -160,8 +168,8 @@ export class Raft {
     invariant(own !== undefined, 'a leader is a member')
     own.becomeReplicate()
     own.recentActive = true
-    // There may be a change among the entries that are not committed yet; scanning them would tell, but
-    // waiting until all of them are applied is as safe.
+    // There may be a change among the entries that are not committed yet; scanning them would tell,
+    // but waiting until all of them are applied is as safe.
     this.pendingConfIndex = this.log.lastIndex()
     const isAccepted = this.appendAsLeader([EMPTY_ENTRY])
     invariant(isAccepted, 'empty entry was dropped')
@@ -169,13 +177,15 @@ export class Raft {
   }
 
   /**
-   * Gives entries their term and index and appends them. Returns false, with nothing done, when that would
-   * go over the limit on uncommitted payload. A single proposal may, when nothing else is uncommitted.
+   * Gives entries their term and index and appends them. Returns false, with nothing done, when
+   * that would go over the limit on uncommitted payload. A single proposal may, when nothing else
+   * is uncommitted.
    */
   appendAsLeader(proposed: readonly Entry[]): boolean {
     const bytes = payloadsSize(proposed)
     const isOver = this.uncommittedBytes + bytes > this.config.maxUncommittedEntriesBytes
-    // Empty entries always pass: those of new leaders and of leaving a joint configuration must not starve.
+    // Empty entries always pass: those of new leaders and of leaving a joint configuration must not
+    // starve.
     if (this.uncommittedBytes > 0 && bytes > 0 && isOver) {
       this.logger.warning(
         () =>
@@ -193,7 +203,8 @@ export class Raft {
       entries[i] = { type, term, index: addIndex(first, i), data }
     }
     const last = this.log.append(entries)
-    // The leader's own acknowledgement, once durable like everybody's: it may come after a quorum's.
+    // The leader's own acknowledgement, once durable like everybody's: it may come after a
+    // quorum's.
     this.send({ type: 'MsgAppResp', to: this.id, index: last })
     return true
   }

@@ -1,6 +1,6 @@
 /**
- * The consensus core as its caller sees it: put events in (tick, step, propose, ...), take a Ready out.
- * Everything is synchronous; nothing here does I/O, keeps time or draws randomness of its own.
+ * The consensus core as its caller sees it: put events in (tick, step, propose, ...), take a Ready
+ * out. Everything is synchronous; nothing here does I/O, keeps time or draws randomness of its own.
  */
 import type { LogIndex, MemberId, Term } from '../base/ids.js'
 import { NO_MEMBER, ZERO_TERM } from '../base/ids.js'
@@ -79,8 +79,9 @@ export class RawNode {
   }
 
   /**
-   * Proposes a change of the configuration. The leader turns a change that cannot follow the present one
-   * into an empty entry, so 'ok' does not mean that it will apply. Call `applyConfChange` when it commits.
+   * Proposes a change of the configuration. The leader turns a change that cannot follow the
+   * present one into an empty entry, so 'ok' does not mean that it will apply. Call
+   * `applyConfChange` when it commits.
    */
   proposeConfChange(change: ConfChange | ConfChangeV2): ProposeResult {
     return this.#proposeEntries([encodeConfChange(change)])
@@ -122,8 +123,8 @@ export class RawNode {
   }
 
   /**
-   * Takes out what is to be done. Plain mode: call `advance` before the next one. Asynchronous mode: may
-   * be called again at once; storage work arrives in the order it must be done.
+   * Takes out what is to be done. Plain mode: call `advance` before the next one. Asynchronous
+   * mode: may be called again at once; storage work arrives in the order it must be done.
    */
   ready(): Ready {
     const raft = this.#raft
@@ -168,8 +169,9 @@ export class RawNode {
   }
 
   /**
-   * Asks at which index a read that starts now is linearizable. The answer comes as a ReadState with the
-   * same context, or never (no leader, message lost): ask again after a while. Contexts must be unique.
+   * Asks at which index a read that starts now is linearizable. The answer comes as a ReadState
+   * with the same context, or never (no leader, message lost): ask again after a while. Contexts
+   * must be unique.
    */
   readIndex(context: Uint8Array): void {
     const entry: Entry = {
@@ -204,7 +206,10 @@ export class RawNode {
     this.#stepLocal(createMessage({ type: 'MsgUnreachable', from: id }))
   }
 
-  /** How sending the snapshot to `id` ended. Without a report a leader never probes that member again. */
+  /**
+   * How sending the snapshot to `id` ended. Without a report a leader never probes that member
+   * again.
+   */
   reportSnapshot(id: MemberId, outcome: 'finish' | 'failure'): void {
     const reject = outcome === 'failure'
     this.#stepLocal(createMessage({ type: 'MsgSnapStatus', from: id, reject }))
@@ -215,7 +220,10 @@ export class RawNode {
     this.#stepLocal(createMessage({ type: 'MsgTransferLeader', from: to }))
   }
 
-  /** A follower forgets its leader, so that it may vote for another at once. Not with lease-based reads. */
+  /**
+   * A follower forgets its leader, so that it may vote for another at once. Not with lease-based
+   * reads.
+   */
   forgetLeader(): void {
     this.#stepLocal(createMessage({ type: 'MsgForgetLeader' }))
   }
@@ -288,11 +296,11 @@ export class RawNode {
   }
 
   /**
-   * What tells the core that its writes are durable. It names the last entry of the whole log rather than
-   * of this Ready, and goes out as long as any entry is unstable: an append of an older term may still be
-   * under way and would otherwise be acknowledged after a newer one replaced its entries (the ABA
-   * problem). With the present term in it, an acknowledgement from an earlier term is ignored, and the
-   * next one covers its entries.
+   * What tells the core that its writes are durable. It names the last entry of the whole log
+   * rather than of this Ready, and goes out as long as any entry is unstable: an append of an older
+   * term may still be under way and would otherwise be acknowledged after a newer one replaced its
+   * entries (the ABA problem). With the present term in it, an acknowledgement from an earlier term
+   * is ignored, and the next one covers its entries.
    */
   #appendAcknowledgement(snapshot: Ready['snapshot']): RaftMessage | undefined {
     const raft = this.#raft

@@ -1,7 +1,10 @@
 import type { LogIndex, MemberId } from '../base/ids.js'
 import { NO_BYTES, type RaftMessage } from './message.js'
 
-/** Reads waiting for a confirmation round, or for the first commit of a term. More are dropped: readers ask again. */
+/**
+ * Reads waiting for a confirmation round, or for the first commit of a term. More are dropped:
+ * readers ask again.
+ */
 export const PENDING_READS_MAX = 65_536
 
 /** A read that waits for a quorum to confirm the leader (thesis 6.4). */
@@ -13,7 +16,9 @@ export interface PendingRead {
   readonly acks: Map<MemberId, boolean>
 }
 
-/** The reads of a leader in state 'safe', oldest first. One confirmation answers all before it too. */
+/**
+ * The reads of a leader in state 'safe', oldest first. One confirmation answers all before it too.
+ */
 export class ReadOnlyQueue {
   /** By context; a Map keeps the order of arrival. */
   readonly #pending = new Map<string, PendingRead>()
@@ -49,7 +54,9 @@ export class ReadOnlyQueue {
     return taken
   }
 
-  /** What heartbeats carry, so that a lost confirmation round is repeated; empty when no read waits. */
+  /**
+   * What heartbeats carry, so that a lost confirmation round is repeated; empty when no read waits.
+   */
   lastPendingContext(): Uint8Array {
     return this.#pending.size === 0 ? NO_BYTES : this.#lastContext
   }

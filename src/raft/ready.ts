@@ -19,10 +19,11 @@ export interface ReadState {
 }
 
 /**
- * What the core wants done. Plain mode: persist hardState, entries and snapshot (synced when `mustSync`),
- * only then send `messages`, apply `snapshot` and `committedEntries`, then call `advance`.
- * Asynchronous mode: the same work is in `messages`, addressed to LOCAL_APPEND_THREAD and
- * LOCAL_APPLY_THREAD; the other messages may be sent at once, and `ready` may be called again at once.
+ * What the core wants done. Plain mode: persist hardState, entries and snapshot (synced when
+ * `mustSync`), only then send `messages`, apply `snapshot` and `committedEntries`, then call
+ * `advance`. Asynchronous mode: the same work is in `messages`, addressed to LOCAL_APPEND_THREAD
+ * and LOCAL_APPLY_THREAD; the other messages may be sent at once, and `ready` may be called again
+ * at once.
  */
 export interface Ready {
   /** Present when it changed. */

@@ -9,14 +9,17 @@ import { NO_BYTES, NO_ENTRIES } from './message.js'
 import type { Raft } from './raft.js'
 import type { Progress } from './tracker/progress.js'
 
-/** Sends entries and the commit index; without entries too, so that the follower hears of the latter. */
+/**
+ * Sends entries and the commit index; without entries too, so that the follower hears of the
+ * latter.
+ */
 export function sendAppend(raft: Raft, to: Progress): void {
   maybeSendAppend(raft, to, true)
 }
 
 /**
- * Sends the next entries that `to` lacks, or a snapshot when those are gone. Returns whether a message was
- * sent: not when the follower is paused, and without entries only if `evenIfEmpty`.
+ * Sends the next entries that `to` lacks, or a snapshot when those are gone. Returns whether a
+ * message was sent: not when the follower is paused, and without entries only if `evenIfEmpty`.
  */
 export function maybeSendAppend(raft: Raft, to: Progress, evenIfEmpty: boolean): boolean {
   if (to.isPaused()) return false

@@ -55,7 +55,10 @@ function stepInRole(raft: Raft, message: RaftMessage): ProposeResult {
   }
 }
 
-/** Adopts the term, unless the message only asks about it. Returns whether to go on with the message. */
+/**
+ * Adopts the term, unless the message only asks about it. Returns whether to go on with the
+ * message.
+ */
 function meetHigherTerm(raft: Raft, message: RaftMessage): boolean {
   const { type, from, term, reject } = message
   const isRequest = type === 'MsgVote' || type === 'MsgPreVote'
@@ -77,8 +80,8 @@ function meetLowerTerm(raft: Raft, message: RaftMessage): false {
   const { type, from } = message
   const { checkQuorum, preVote } = raft.config
   if ((checkQuorum || preVote) && (type === 'MsgHeartbeat' || type === 'MsgApp')) {
-    // This member may be stuck at a higher term, its votes ignored because of the leader's lease. The
-    // answer tells the leader of that term, which makes it step down and sets everybody free.
+    // This member may be stuck at a higher term, its votes ignored because of the leader's lease.
+    // The answer tells the leader of that term, which makes it step down and sets everybody free.
     raft.send({ type: 'MsgAppResp', to: from })
   } else if (type === 'MsgPreVote') {
     // Without an answer two members with pre-vote on and off could wait for each other for ever.
@@ -119,7 +122,10 @@ function onEntriesApplied(raft: Raft, message: RaftMessage): void {
   raft.reduceUncommitted(payloadsSize(entries))
 }
 
-/** Notes what is applied, and leaves a joint configuration that was to be left as soon as it is applied. */
+/**
+ * Notes what is applied, and leaves a joint configuration that was to be left as soon as it is
+ * applied.
+ */
 function appliedTo(raft: Raft, index: LogIndex, bytes: number): void {
   const { log, tracker } = raft
   // A snapshot may have overtaken entries that were being applied when it came.

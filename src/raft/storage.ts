@@ -9,17 +9,17 @@ export type Unavailable = 'unavailable'
 export type SnapshotUnavailable = 'snapshot-temporarily-unavailable'
 
 /**
- * What the core reads back: the durable part of its log. Pure and synchronous; failures that are part of
- * normal life are values. What the core has handed out for writing must be readable here before it is
- * acknowledged (MsgStorageAppendResp or `advance`).
+ * What the core reads back: the durable part of its log. Pure and synchronous; failures that are
+ * part of normal life are values. What the core has handed out for writing must be readable here
+ * before it is acknowledged (MsgStorageAppendResp or `advance`).
  */
 export interface RaftStorage {
   /** What was persisted before the start; an empty hard state on a fresh member. */
   initialState(): Readonly<{ hardState: HardState; confState: ConfState }>
   /**
-   * Entries `low` (inclusive) to `high` (exclusive), cut so that their encoded sizes add up to at most
-   * `bytesMax`, but at least one. 'compacted' when `low` is gone, 'unavailable' when `high` is too far.
-   * The result belongs to the caller; the entries do not change.
+   * Entries `low` (inclusive) to `high` (exclusive), cut so that their encoded sizes add up to at
+   * most `bytesMax`, but at least one. 'compacted' when `low` is gone, 'unavailable' when `high` is
+   * too far. The result belongs to the caller; the entries do not change.
    */
   entries(
     low: LogIndex,

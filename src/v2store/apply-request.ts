@@ -1,4 +1,6 @@
-/** A committed v2 log entry → the change of the store, by etcd's rules (facts: v2-api.md 3 and 7). */
+/**
+ * A committed v2 log entry → the change of the store, by etcd's rules (facts: v2-api.md 3 and 7).
+ */
 import type { MemberId } from '../base/ids.js'
 import { CLUSTER_VERSION_PATH, parseMemberAttributesPath } from '../base/v2-paths.js'
 import type { V2Request } from '../wire/v2-request.js'
@@ -6,7 +8,9 @@ import type { V2Event } from './event.js'
 import type { V2Result } from './operations.js'
 import type { V2Store } from './store.js'
 
-/** What an entry asks for when it is not about users' keys: membership changes the tree for these. */
+/**
+ * What an entry asks for when it is not about users' keys: membership changes the tree for these.
+ */
 export type ClusterRequest =
   | {
       readonly kind: 'member-attributes'
@@ -24,8 +28,8 @@ export type V2ApplyResult =
   | { readonly kind: 'unknown-method' }
 
 /**
- * What a PUT without conditions says about the cluster; `undefined` for a request about keys. The caller
- * hands it to membership and answers nobody: the sender waits for the entry only.
+ * What a PUT without conditions says about the cluster; `undefined` for a request about keys. The
+ * caller hands it to membership and answers nobody: the sender waits for the entry only.
  */
 export function clusterRequestOf(request: V2Request): ClusterRequest | undefined {
   const isPlainPut =
@@ -60,9 +64,9 @@ function put(store: V2Store, request: V2Request, nowMs: number): V2Result {
 }
 
 /**
- * Applies one v2 request. `nowMs` (wall clock, unix milliseconds) decides the TTLs shown, nothing else: ends
- * and the time of a SYNC come with the entry. A request about the cluster changes nothing here: it comes
- * back as what it is, for membership.
+ * Applies one v2 request. `nowMs` (wall clock, unix milliseconds) decides the TTLs shown, nothing
+ * else: ends and the time of a SYNC come with the entry. A request about the cluster changes
+ * nothing here: it comes back as what it is, for membership.
  */
 export function applyV2Request(store: V2Store, request: V2Request, nowMs: number): V2ApplyResult {
   const cluster = clusterRequestOf(request)

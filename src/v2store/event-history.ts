@@ -20,7 +20,10 @@ export interface HistoryState {
   readonly lastIndex: number
 }
 
-/** Whether `event` is of interest to who watches `key`. The ring is scanned without the rule of hidden paths. */
+/**
+ * Whether `event` is of interest to who watches `key`. The ring is scanned without the rule of
+ * hidden paths.
+ */
 function matches(event: V2Event, key: string, isRecursive: boolean): boolean {
   if (event.refresh) return false
   if (event.node.key === key) return true
@@ -50,7 +53,10 @@ export class EventHistory {
     this.#startIndex = this.#events[this.#front]?.node.modifiedIndex ?? 0
   }
 
-  /** The first event at `index` or later that who watches `key` wants. Error 401 when `index` is gone. */
+  /**
+   * The first event at `index` or later that who watches `key` wants. Error 401 when `index` is
+   * gone.
+   */
   scan(options: {
     readonly key: string
     readonly isRecursive: boolean

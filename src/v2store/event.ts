@@ -1,4 +1,7 @@
-/** What an operation on the v2 tree tells: the answer to a client, an item of the history, a watcher's news. */
+/**
+ * What an operation on the v2 tree tells: the answer to a client, an item of the history, a
+ * watcher's news.
+ */
 import { quoteGo } from '../base/go-json.js'
 import { formatRfc3339Nano } from '../base/rfc3339.js'
 
@@ -91,8 +94,8 @@ function encodeNode(root: V2NodeView, prefix: string): string {
 }
 
 /**
- * The JSON of an event as etcd writes it, in snapshots and (with `keyPrefix` `/1` cut off every key) to
- * clients. No newline at the end. Cost: linear in the nodes.
+ * The JSON of an event as etcd writes it, in snapshots and (with `keyPrefix` `/1` cut off every
+ * key) to clients. No newline at the end. Cost: linear in the nodes.
  */
 export function encodeV2Event(event: V2Event, keyPrefix = ''): string {
   const prev =

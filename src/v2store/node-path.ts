@@ -27,8 +27,8 @@ export const childPath = (parent: string, name: string): string =>
   parent === '/' ? `/${name}` : `${parent}/${name}`
 
 /**
- * Whether what lies between a watched path and the path of an event has an element that begins with `_`.
- * A deleted directory may be above the watched path: then nothing is hidden.
+ * Whether what lies between a watched path and the path of an event has an element that begins with
+ * `_`. A deleted directory may be above the watched path: then nothing is hidden.
  */
 export function isHiddenBelow(watchedPath: string, eventPath: string): boolean {
   if (watchedPath.length > eventPath.length) return false

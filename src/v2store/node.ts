@@ -4,7 +4,10 @@ import { invariant } from '../base/invariant.js'
 import type { V2NodeView } from './event.js'
 import { nameOf } from './node-path.js'
 
-/** When a node ends. `text` is how another daemon wrote it, kept so that it is written back the same. */
+/**
+ * When a node ends. `text` is how another daemon wrote it, kept so that it is written back the
+ * same.
+ */
 export interface Expiry {
   /** Unix nanoseconds. */
   readonly ns: bigint
@@ -54,7 +57,9 @@ export class TreeNode {
     return nameOf(this.path).startsWith('_')
   }
 
-  /** Whole seconds until the node ends, rounded up; 0 for a permanent one; negative after the end. */
+  /**
+   * Whole seconds until the node ends, rounded up; 0 for a permanent one; negative after the end.
+   */
   ttlSeconds(nowMs: number): number {
     if (this.expiry === undefined) return 0
     const left = this.expiry.ns - millisToNanos(nowMs)
@@ -80,8 +85,8 @@ export class TreeNode {
   }
 
   /**
-   * The node with its children that are not hidden, or with all below them when recursive. Cost: the nodes
-   * shown, and their sorting. Without recursion: how deep a tree is, its users decide.
+   * The node with its children that are not hidden, or with all below them when recursive. Cost:
+   * the nodes shown, and their sorting. Without recursion: how deep a tree is, its users decide.
    */
   list(options: {
     readonly nowMs: number

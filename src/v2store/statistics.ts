@@ -1,4 +1,7 @@
-/** What the store has counted since the cluster began (snapshots carry it), in the order of etcd's JSON. */
+/**
+ * What the store has counted since the cluster began (snapshots carry it), in the order of etcd's
+ * JSON.
+ */
 
 export const STATISTICS = [
   'getsSuccess',

@@ -1,4 +1,6 @@
-/** The v2 store as JSON: what snapshots of etcd 2.x to 3.7 carry, key by key (facts: disk.md 3.1). */
+/**
+ * The v2 store as JSON: what snapshots of etcd 2.x to 3.7 carry, key by key (facts: disk.md 3.1).
+ */
 import { compareGo, quoteGo } from '../base/go-json.js'
 import { formatRfc3339Nano, parseRfc3339 } from '../base/rfc3339.js'
 import type { V2Action, V2Event, V2NodeView } from './event.js'
@@ -35,7 +37,10 @@ function encodeHead(node: TreeNode): string {
   return `{"Path":${quoteGo(node.path)},${indexes},${time},"Value":${quoteGo(node.value)},"Children":`
 }
 
-/** Children are sorted by name, as Go sorts a map. Without recursion: users decide how deep a tree is. */
+/**
+ * Children are sorted by name, as Go sorts a map. Without recursion: users decide how deep a tree
+ * is.
+ */
 function encodeTree(root: TreeNode): string {
   const out: string[] = []
   const rest: (string | TreeNode)[] = [root]

@@ -1,7 +1,8 @@
 /**
  * The v2 store: the tree, its index, its history, its watchers and its counters, as etcd has them
- * (facts: v2-api.md 1 to 5). A state machine: the same operations give the same state on every member. Time
- * comes in with each operation (`nowMs`, wall clock in unix milliseconds) and touches only the TTLs shown.
+ * (facts: v2-api.md 1 to 5). A state machine: the same operations give the same state on every
+ * member. Time comes in with each operation (`nowMs`, wall clock in unix milliseconds) and touches
+ * only the TTLs shown.
  */
 import { invariant } from '../base/invariant.js'
 import { createV2Error, V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
@@ -29,7 +30,9 @@ import { WatcherHub, type WatchResult } from './watcher-hub.js'
 
 /** The version of the tree's format that snapshots name. */
 export const STORE_VERSION = 2
-/** An end before 2000-01-01 given to a new node means "none": clients that lost the time send such. */
+/**
+ * An end before 2000-01-01 given to a new node means "none": clients that lost the time send such.
+ */
 export const EXPIRATION_MIN_NS = 946_684_800_000_000_000n
 
 const toExpiry = (ns: bigint | undefined): Expiry | undefined =>
@@ -131,7 +134,8 @@ export class V2Store {
   /** Gives a file a value and an end, a directory an end. Errors: 100, 102, 104, 107. */
   update(options: UpdateOptions): V2Result {
     const path = cleanPath(options.path)
-    // Where etcd forgets to note the failure, its counter says success; snapshots carry the counter.
+    // Where etcd forgets to note the failure, its counter says success; snapshots carry the
+    // counter.
     if (this.#readOnly.has(path)) return this.#countAsSuccess('update', this.#readOnlyError())
     const found = this.#tree.find(path, this.#index)
     if (found.kind === 'error') return this.#count('update', found)
@@ -159,7 +163,9 @@ export class V2Store {
     return this.#count('compareAndSwap', this.#rewrite('compareAndSwap', found.node, options))
   }
 
-  /** Removes a file, an empty directory or, when recursive, all. Errors: 100, 102, 104, 107, 108. */
+  /**
+   * Removes a file, an empty directory or, when recursive, all. Errors: 100, 102, 104, 107, 108.
+   */
   delete(options: DeleteOptions): V2Result {
     const path = cleanPath(options.path)
     if (this.#readOnly.has(path)) return this.#countAsSuccess('delete', this.#readOnlyError())
@@ -211,8 +217,8 @@ export class V2Store {
   }
 
   /**
-   * Whether there is nothing but the cluster's own data, which the backend has too: what etcd 3.6 asks of a
-   * directory that it takes over. Names that are hidden do not count, as with etcd.
+   * Whether there is nothing but the cluster's own data, which the backend has too: what etcd 3.6
+   * asks of a directory that it takes over. Names that are hidden do not count, as with etcd.
    */
   get holdsOnlyClusterData(): boolean {
     for (const top of this.#tree.root.children?.values() ?? []) {
@@ -256,7 +262,9 @@ export class V2Store {
     return new TextEncoder().encode(text)
   }
 
-  /** Takes over what `saveNoCopy` or an etcd wrote. Watchers stay. When unreadable nothing changes. */
+  /**
+   * Takes over what `saveNoCopy` or an etcd wrote. Watchers stay. When unreadable nothing changes.
+   */
   recover(state: Uint8Array): RecoverResult {
     const parsed = parseStore(state)
     if (parsed.kind === 'unreadable') return parsed

@@ -39,7 +39,9 @@ export class Tree {
     this.root.adopt(name, new TreeNode({ path, createdIndex: 0, isDirectory: true }))
   }
 
-  /** The node at a clean path. Errors: 100 names the first missing path, 104 the file in the way. */
+  /**
+   * The node at a clean path. Errors: 100 names the first missing path, 104 the file in the way.
+   */
   find(path: string, index: number): Found {
     let node = this.root
     for (let start = 1; start < path.length; ) {
@@ -58,7 +60,10 @@ export class Tree {
     return { kind: 'node', node }
   }
 
-  /** The directory that holds a clean path, made with all above it at `index + 1`. Error 104: a file. */
+  /**
+   * The directory that holds a clean path, made with all above it at `index + 1`. Error 104: a
+   * file.
+   */
   makeParent(path: string, index: number): Found {
     let node = this.root
     for (let start = 1, slash = path.indexOf('/', 1); slash !== -1; ) {
@@ -97,8 +102,8 @@ export class Tree {
   }
 
   /**
-   * Removes `node` and all below it, children before their directory, and calls `onRemoved` with each path.
-   * Cost: the nodes removed.
+   * Removes `node` and all below it, children before their directory, and calls `onRemoved` with
+   * each path. Cost: the nodes removed.
    */
   remove(node: TreeNode, onRemoved?: (path: string) => void): void {
     invariant(node !== this.root, 'the root is not removed')

@@ -3,8 +3,8 @@ import { invariant } from '../base/invariant.js'
 import type { TreeNode } from './node.js'
 
 /**
- * Among nodes that end in the same nanosecond the order is that of the heap's own moves, which follow from
- * the history of operations alone: members that applied the same log agree.
+ * Among nodes that end in the same nanosecond the order is that of the heap's own moves, which
+ * follow from the history of operations alone: members that applied the same log agree.
  */
 export class TtlHeap {
   readonly #nodes: TreeNode[] = []

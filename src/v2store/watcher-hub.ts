@@ -18,8 +18,8 @@ export interface WatchOptions {
   /** Events at this index or later. */
   readonly sinceIndex: number
   /**
-   * Called when an event was queued or the watcher ended of itself. Not called for what is there when
-   * `watch` returns: take once then. It runs inside an apply, so it must not change the store.
+   * Called when an event was queued or the watcher ended of itself. Not called for what is there
+   * when `watch` returns: take once then. It runs inside an apply, so it must not change the store.
    */
   readonly onReadable: () => void
 }
@@ -27,9 +27,9 @@ export interface WatchOptions {
 /**
  * One watcher. Events wait here until they are taken.
  *
- * States: `watching` → `ended`. It ends after its first event unless it streams, when its queue overflows,
- * when it is removed, and at once when the history already had its event. A quirk of etcd: a stream that the
- * history served stays open and hears nothing more.
+ * States: `watching` → `ended`. It ends after its first event unless it streams, when its queue
+ * overflows, when it is removed, and at once when the history already had its event. A quirk of
+ * etcd: a stream that the history served stays open and hears nothing more.
  */
 export class V2Watcher {
   /** The store's index when the watcher was made. */
@@ -97,12 +97,16 @@ export class WatcherHub {
   readonly #watchers = new Map<string, Set<V2Watcher>>()
   #count = 0
 
-  /** How many watchers wait. Their number is bounded by who opens them: one for each open request. */
+  /**
+   * How many watchers wait. Their number is bounded by who opens them: one for each open request.
+   */
   get count(): number {
     return this.#count
   }
 
-  /** Registers a watcher, or serves it from the history. Error 401 when the index is no longer kept. */
+  /**
+   * Registers a watcher, or serves it from the history. Error 401 when the index is no longer kept.
+   */
   watch(options: WatchOptions, storeIndex: number): WatchResult {
     const found = this.history.scan({ ...options, index: options.sinceIndex, storeIndex })
     if (found.kind === 'error') return found
@@ -139,7 +143,9 @@ export class WatcherHub {
     if (key.length > 1) this.notifyAt(event, key, false)
   }
 
-  /** Tells the watchers of `path`. `isRemoved`: the node at `path` went away with the event's node. */
+  /**
+   * Tells the watchers of `path`. `isRemoved`: the node at `path` went away with the event's node.
+   */
   notifyAt(event: V2Event, path: string, isRemoved: boolean): void {
     const watchers = this.#watchers.get(path)
     if (watchers === undefined) return

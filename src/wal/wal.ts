@@ -159,7 +159,8 @@ export class Wal {
       this.#sealed.length === 0 &&
       !this.#filling.mustWrite
     if (!isIdle || this.#closing !== undefined) return false
-    // What waits in memory has filled the segment: it has to be written first, in front of the next.
+    // What waits in memory has filled the segment: it has to be written first, in front of the
+    // next.
     if (this.#position >= this.#segmentBytes && this.#filling.out.position > 0) return false
     const refusal = this.#refusal(entries)
     if (refusal !== undefined) throw refusal
@@ -344,7 +345,9 @@ export class Wal {
     this.#pool.giveBack(batch)
   }
 
-  /** A completion may save again; what that completes has its turn behind those that wait already. */
+  /**
+   * A completion may save again; what that completes has its turn behind those that wait already.
+   */
   #complete(batch: Batch): void {
     this.#completing = batch
     for (let at = 0; at < batch.dones.length; at++) batch.dones[at]?.(undefined)

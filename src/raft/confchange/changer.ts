@@ -25,15 +25,19 @@ interface Draft {
 }
 
 /**
- * Works out configurations (Raft §6, thesis 4.3). Never touches what it is given: results are copies, to be
- * put in force by the caller. Removing who is absent and adding who is present are no errors.
+ * Works out configurations (Raft §6, thesis 4.3). Never touches what it is given: results are
+ * copies, to be put in force by the caller. Removing who is absent and adding who is present are no
+ * errors.
  */
 export class ConfChanger {
   readonly #tracker: ProgressTracker
   readonly #lastIndex: LogIndex
   readonly #membership: Membership
 
-  /** `lastIndex`: where probing of new members starts. `membership`: what to change, else the tracker's. */
+  /**
+   * `lastIndex`: where probing of new members starts. `membership`: what to change, else the
+   * tracker's.
+   */
   constructor(tracker: ProgressTracker, lastIndex: LogIndex, membership: Membership = tracker) {
     this.#tracker = tracker
     this.#lastIndex = lastIndex
@@ -64,7 +68,9 @@ export class ConfChanger {
     return finish(draft)
   }
 
-  /** The incoming half alone is in force; who was demoted becomes a learner, who left is forgotten. */
+  /**
+   * The incoming half alone is in force; who was demoted becomes a learner, who left is forgotten.
+   */
   leaveJoint(): ChangeResult {
     const draft = this.#draft()
     if (!isJoint(draft)) return "can't leave a non-joint config"

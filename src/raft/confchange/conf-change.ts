@@ -26,7 +26,10 @@ export function encodeConfChange(change: ConfChange | ConfChangeV2): Entry {
   }
 }
 
-/** Reads the change in an entry; `undefined` for a normal one. Throws WireError on bytes that are none. */
+/**
+ * Reads the change in an entry; `undefined` for a normal one. Throws WireError on bytes that are
+ * none.
+ */
 export function decodeConfChange(entry: Entry): ConfChange | ConfChangeV2 | undefined {
   switch (entry.type) {
     case 'EntryConfChange':

@@ -4,8 +4,9 @@ import { EMPTY_CONFIG, type ProgressTracker } from '../tracker/progress-tracker.
 import { type ChangeResult, ConfChanger, type Membership } from './changer.js'
 
 /**
- * The membership that `confState` describes, with fresh progress: reached by the changes that would have
- * led to it from nothing, so that a state which no changes can reach is found out (text instead of result).
+ * The membership that `confState` describes, with fresh progress: reached by the changes that would
+ * have led to it from nothing, so that a state which no changes can reach is found out (text
+ * instead of result).
  */
 export function restoreMembership(
   tracker: ProgressTracker,
@@ -24,7 +25,10 @@ export function restoreMembership(
   return new ConfChanger(tracker, lastIndex, membership).enterJoint(confState.autoLeave, incoming)
 }
 
-/** `outgoing` makes the outgoing half from nothing; `incoming` then turns that into the incoming one. */
+/**
+ * `outgoing` makes the outgoing half from nothing; `incoming` then turns that into the incoming
+ * one.
+ */
 function changesTowards(
   state: ConfState,
 ): Readonly<{ outgoing: ConfChangeSingle[]; incoming: ConfChangeSingle[] }> {

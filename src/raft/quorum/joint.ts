@@ -2,7 +2,10 @@ import type { LogIndex, MemberId } from '../../base/ids.js'
 import { minIndex } from '../log-position.js'
 import { majorityCommittedIndex, majorityVoteResult, type VoteResult } from './majority.js'
 
-/** Two majorities that must both agree (Raft §6); with no outgoing voters it is the incoming one alone. */
+/**
+ * Two majorities that must both agree (Raft §6); with no outgoing voters it is the incoming one
+ * alone.
+ */
 export interface JointVoters {
   readonly incoming: ReadonlySet<MemberId>
   readonly outgoing: ReadonlySet<MemberId>

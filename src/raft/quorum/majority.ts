@@ -3,12 +3,16 @@ import { ZERO_INDEX } from '../../base/ids.js'
 
 export type VoteResult = 'pending' | 'lost' | 'won'
 
-/** The index that nothing holds back: what an empty majority commits. Keeps joint configurations uniform. */
+/**
+ * The index that nothing holds back: what an empty majority commits. Keeps joint configurations
+ * uniform.
+ */
 export const UNBOUNDED_INDEX = Number.POSITIVE_INFINITY as LogIndex
 
 /**
  * The highest of the first `count` indexes that a majority of them has reached. Sorts that part of
- * `indexes` in place: for the sizes of real groups insertion beats anything that allocates. O(count^2).
+ * `indexes` in place: for the sizes of real groups insertion beats anything that allocates.
+ * O(count^2).
  */
 export function majorityIndex(indexes: LogIndex[], count: number): LogIndex {
   if (count === 0) return UNBOUNDED_INDEX
@@ -35,7 +39,10 @@ export function majorityCommittedIndex(
   return majorityIndex(indexes, indexes.length)
 }
 
-/** What the votes cast so far decide among `voters`. No voters: won, as in a joint configuration's empty half. */
+/**
+ * What the votes cast so far decide among `voters`. No voters: won, as in a joint configuration's
+ * empty half.
+ */
 export function majorityVoteResult(
   voters: ReadonlySet<MemberId>,
   votes: ReadonlyMap<MemberId, boolean>,

@@ -4,8 +4,8 @@ import { invariant } from '../../base/invariant.js'
 const INITIAL_CAPACITY = 8
 
 /**
- * The MsgApp under way to one follower, oldest first, bounded by count and by payload bytes. A ring that
- * grows by doubling up to the count, because most followers never use the whole window.
+ * The MsgApp under way to one follower, oldest first, bounded by count and by payload bytes. A ring
+ * that grows by doubling up to the count, because most followers never use the whole window.
  */
 export class Inflights {
   readonly countMax: number

@@ -72,7 +72,10 @@ export class ProgressTracker {
     this.#scratch = new Array(scratchCount).fill(ZERO_INDEX)
   }
 
-  /** Progress of a member that joins: optimistic about its log, and active until the next quorum check. */
+  /**
+   * Progress of a member that joins: optimistic about its log, and active until the next quorum
+   * check.
+   */
   createProgress(id: MemberId, lastIndex: LogIndex, isLearner: boolean): Progress {
     const next = (lastIndex > 1 ? lastIndex : 1) as LogIndex
     const progress = new Progress({ id, next, isLearner, inflights: new Inflights(this.window) })

@@ -26,7 +26,9 @@ export class Progress {
   readonly id: MemberId
   /** Highest index known to be in the member's log. */
   match: LogIndex = ZERO_INDEX
-  /** Index of the next entry to send; those in (match, next) are under way, if in state replicate. */
+  /**
+   * Index of the next entry to send; those in (match, next) are under way, if in state replicate.
+   */
   next: LogIndex
   /** Highest commit index sent; sending another below `next` teaches the follower nothing. */
   sentCommit: LogIndex = ZERO_INDEX
@@ -54,7 +56,9 @@ export class Progress {
     this.inflights = options.inflights
   }
 
-  /** A copy that shares the window: what a configuration change edits without touching the original. */
+  /**
+   * A copy that shares the window: what a configuration change edits without touching the original.
+   */
   clone(): Progress {
     const copy = new Progress(this)
     copy.match = this.match
@@ -77,7 +81,8 @@ export class Progress {
   }
 
   becomeProbe(): void {
-    // A snapshot that arrived lets the probe start behind it, though `match` does not know of it yet.
+    // A snapshot that arrived lets the probe start behind it, though `match` does not know of it
+    // yet.
     const pending = this.state === 'snapshot' ? this.pendingSnapshot : ZERO_INDEX
     this.#enter('probe')
     this.next = maxIndex(nextIndex(this.match), nextIndex(pending))
@@ -125,7 +130,9 @@ export class Progress {
     }
   }
 
-  /** Whether telling `commit` could move the follower's commit index: it stops at what it was sent. */
+  /**
+   * Whether telling `commit` could move the follower's commit index: it stops at what it was sent.
+   */
   canBumpCommit(commit: LogIndex): boolean {
     return commit > this.sentCommit && this.sentCommit < previousIndex(this.next)
   }
@@ -140,8 +147,8 @@ export class Progress {
   }
 
   /**
-   * The follower rejected an append behind `rejected`; `hint` is where its log could match. Moves `next`
-   * back and returns true, or returns false for a reply that is out of date.
+   * The follower rejected an append behind `rejected`; `hint` is where its log could match. Moves
+   * `next` back and returns true, or returns false for a reply that is out of date.
    */
   maybeDecreaseTo(rejected: LogIndex, hint: LogIndex): boolean {
     if (this.state === 'replicate') {
