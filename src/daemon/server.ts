@@ -463,6 +463,9 @@ export class EtcdServer {
           if (v2?.maybeHandleFirst(request, response, access) !== true) handle(request, response)
         }),
     })
+    // No page reads a body, so none is refused for its type or size: Node throws it away.
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', (_request, _body, done) => done(null))
     registerAccessControl(app, {
       ...this.#accessOptions(),
       onRefusedHost: (host) =>
