@@ -15,10 +15,16 @@ export interface LeaseKeeperHost {
     encoded: Uint8Array,
     done: (outcome: ProposalOutcome) => void,
   ): void
+  /** Asks a quorum whether this member leads still. */
+  confirmLeadership(done: (isLeading: boolean) => void): void
+  /** Between two calls of `tick`, ms. */
+  readonly tickMs: number
   /** Carries a keep-alive to the leader. */
   forward(id: LeaseId, done: (answer: LeaseAnswer) => void): void
 }
 
+/** A member that was not ticked for so many intervals may have been succeeded without knowing it. */
+const STALLED_TICKS = 3
 /** How long a keep-alive waits for the revoke of its lease, ms. */
 const AWAIT_REVOKE_MS = 7000
 /** Keep-alives of one lease that wait for its revoke; more are refused. */
@@ -42,6 +48,7 @@ export class LeaseKeeper {
    */
   readonly #awaiting = new Map<LeaseId, Awaiting>()
   #nextPassMs = 0
+  #tickedMs = Number.NEGATIVE_INFINITY
   #expiredCount = 0
 
   constructor(host: LeaseKeeperHost) {
@@ -56,13 +63,11 @@ export class LeaseKeeper {
   tick(): void {
     const nowMs = this.#host.nowMs()
     const lessor = this.#host.lessor()
+    this.#tickedMs = nowMs
     this.#expireAwaiting(nowMs)
     if (!lessor.isPrimary || nowMs < this.#nextPassMs) return
     this.#nextPassMs = nowMs + EXPIRY_PASS_MS
-    for (const ID of lessor.expired(nowMs)) {
-      this.#expiredCount++
-      this.#host.propose('leaseRevoke', LeaseRevokeRequest.encode({ ID }), () => undefined)
-    }
+    this.#revoke(lessor.expired(nowMs))
     for (let batch = 0; batch < CHECKPOINT_BATCHES_PER_PASS_MAX; batch++) {
       const checkpoints = lessor.dueCheckpoints(nowMs)
       if (checkpoints.length === 0) return
@@ -71,8 +76,35 @@ export class LeaseKeeper {
     }
   }
 
+  /**
+   * A leader that stood still may be one no more, and its successor may have renewed what it thinks
+   * has ended. So a quorum is asked before anything is revoked (etcd issue 15247).
+   */
+  #revoke(ended: readonly LeaseId[]): void {
+    if (ended.length === 0) return
+    this.#host.confirmLeadership((isLeading) => {
+      if (!isLeading || !this.#host.lessor().isPrimary) return
+      for (const ID of ended) {
+        this.#expiredCount++
+        this.#host.propose('leaseRevoke', LeaseRevokeRequest.encode({ ID }), () => undefined)
+      }
+    })
+  }
+
   /** Renews here when this member leads, else at the leader. */
   renew(id: LeaseId, done: Renewed): void {
+    const isStalled = this.#host.nowMs() - this.#tickedMs > STALLED_TICKS * this.#host.tickMs
+    if (!isStalled || !this.#host.lessor().isPrimary) {
+      this.#renew(id, done)
+      return
+    }
+    this.#host.confirmLeadership((isLeading) => {
+      if (isLeading) this.#renew(id, done)
+      else this.#host.forward(id, done)
+    })
+  }
+
+  #renew(id: LeaseId, done: Renewed): void {
     const lessor = this.#host.lessor()
     const outcome = lessor.renew(id, this.#host.nowMs())
     switch (outcome) {

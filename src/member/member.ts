@@ -195,6 +195,9 @@ export class Member implements PeerEvents {
       lessor: () => this.#state.lessor,
       nowMs: () => this.#clock.monotonicMs(),
       propose: (operation, encoded, done) => this.propose(operation, encoded, done),
+      confirmLeadership: (done) =>
+        this.linearize((failure) => done(failure === undefined && this.isLeader)),
+      tickMs: options.settings.tickMs,
       forward: (id, done) => this.#forwardKeepAlive(id, done),
     })
     this.#compactor = new Compactor(options.scheduler, () => this.#state.store, {
