@@ -278,6 +278,8 @@ describe('LeaseKeeper', () => {
         proposed.push(`${operation} ${shown}`)
       },
       forward: (_id, done) => forwarded.push(done),
+      confirmLeadership: (done) => done(true),
+      tickMs: 100,
     })
     const renew = (): void =>
       keeper.renew(id, (outcome) =>
