@@ -91,9 +91,10 @@ const urlTextsOf = (members: UrlsByName): ReadonlyMap<string, readonly string[]>
  */
 export async function findStart(options: BootstrapOptions): Promise<StartPoint> {
   const { config, disk, walOptions } = options
-  if (hasLog(disk, walOptions.directory)) {
-    const start = restart(options)
-    return config.forceNewCluster ? forceNewCluster(start, { log: options.log }) : start
+  const known = hasLog(disk, walOptions.directory) ? restart(options) : undefined
+  const isBegun = known !== undefined && !(isBlank(known) && config.initialClusterState === 'new')
+  if (isBegun) {
+    return config.forceNewCluster ? forceNewCluster(known, { log: options.log }) : known
   }
   const checked = await checkInitialCluster(config, options.resolveHost)
   if (checked.kind === 'refused') throw new BootstrapError(checked.error)
@@ -105,8 +106,16 @@ export async function findStart(options: BootstrapOptions): Promise<StartPoint> 
   if (initial.kind === 'refused') throw new BootstrapError(initial.reason)
   return config.initialClusterState === 'existing'
     ? join(options, initial.membership)
-    : found(options, initial.membership)
+    : found(options, initial.membership, known?.wal)
 }
+
+/**
+ * A power loss may come between the creation of the log and its first entries. Such a member voted
+ * for nobody and acknowledged nothing: it may begin its cluster as if for the first time, and would
+ * wait for ever otherwise.
+ */
+export const isBlank = ({ snapshot, storage }: StartPoint): boolean =>
+  snapshot === undefined && storage.lastIndex() === 0 && storage.initialState().hardState.term === 0
 
 export function hasLog(disk: Disk, directory: string): boolean {
   return (
@@ -132,10 +141,14 @@ const createWal = (options: LogPlace, id: MemberId, cluster: ClusterId): Wal =>
   })
 
 /** A new cluster, if no other member says that it has begun already. */
-async function found(options: BootstrapOptions, membership: Membership): Promise<StartPoint> {
+async function found(
+  options: BootstrapOptions,
+  membership: Membership,
+  wal: Wal | undefined,
+): Promise<StartPoint> {
   const own = ownMember(membership, options.config.name)
   await refuseIfBootstrapped(options, membership, own)
-  return beginCluster(options, membership, own.id)
+  return beginCluster(options, membership, own.id, wal)
 }
 
 /** The log of a new cluster begins with one change of membership per member, committed already. */
@@ -143,6 +156,7 @@ export async function beginCluster(
   place: LogPlace,
   membership: Membership,
   own: MemberId,
+  blank?: Wal,
 ): Promise<StartPoint> {
   const entries = bootstrapEntries(membership.members())
   const hardState: HardState = {
@@ -150,7 +164,7 @@ export async function beginCluster(
     vote: NO_MEMBER,
     commit: logIndex(entries.length),
   }
-  const wal = createWal(place, own, membership.clusterId)
+  const wal = blank ?? createWal(place, own, membership.clusterId)
   await new Promise<void>((resolve, reject) => {
     wal.save({ hardState, entries, mustSync: true }, (failure) =>
       failure === undefined ? resolve() : reject(failure),
