@@ -18,7 +18,7 @@ const documents = [
 const OF_OTHER_PROGRAMS = new Set([
   ...['ignore-scripts', 'omit', 'project', 'quick', 'only', 'expose-gc'],
   ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner'],
-  ...['http1.1', 'cacert', 'cert', 'key', 'fcntl'],
+  ...['cacert', 'cert', 'key', 'fcntl'],
 ])
 
 /** Whole flags: `--name`, not part of a word and not the `--` that ends npm's own. */
