@@ -190,11 +190,7 @@ export class Cluster {
       return
     }
     this.world.mark('stopped-by-disk')
-    // What a failed sync left in memory is not what the medium has: only a reboot makes it honest.
-    this.world.queue.after(10_000, () => {
-      node.kill('power-loss')
-      this.restartLater(node)
-    })
+    this.world.queue.after(10_000, () => this.restartLater(node))
   }
 
   #supervise(): void {
@@ -246,7 +242,8 @@ export class Cluster {
         replacement.stage = 'promoting'
         return
       case 'promoting':
-        if (here === undefined || !here.isLearner) {
+        if (here === undefined) return
+        if (!here.isLearner) {
           this.#replacement = undefined
           return
         }

@@ -2,6 +2,7 @@ import type { ClusterId, MemberId } from '../../src/base/ids.js'
 import { memberAttributesPath } from '../../src/base/v2-paths.js'
 import {
   beginCluster,
+  isBlank,
   joinCluster,
   type LogPlace,
   restart,
@@ -215,7 +216,7 @@ export class SimulatedNode implements Host {
     this.member = undefined
     this.storage = undefined
     this.events = undefined
-    if (kind === 'crash') {
+    if (kind === 'crash' && !this.disk.isDishonest) {
       this.disk.crash()
       this.engines.crash()
     } else {
@@ -291,8 +292,13 @@ export class SimulatedNode implements Host {
         return beginCluster(place, beginning.membership, beginning.id)
       case 'join':
         return joinCluster(place, beginning)
-      case 'restart':
-        return restart(place)
+      case 'restart': {
+        const start = restart(place)
+        const { beginning: first } = this
+        return first?.kind === 'begin' && isBlank(start)
+          ? beginCluster(place, first.membership, first.id, start.wal)
+          : start
+      }
     }
   }
 

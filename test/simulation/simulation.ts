@@ -3,8 +3,10 @@ import { checkLeases } from './checkers/lease-time.js'
 import { MemberState } from './checkers/member-state.js'
 import { checkWatch } from './checkers/watch-guarantees.js'
 import { Cluster } from './cluster.js'
+import { withoutRealWorld } from './guard.js'
 import { History } from './history.js'
 import { type Replayed, replay, replayCheck } from './linearizability/replay-check.js'
+import { searchCheck } from './linearizability/windows.js'
 import { compareHashes, Nemesis } from './nemesis.js'
 import type { NodeAdapter } from './node.js'
 import { type SimulationOptions, swarm } from './options.js'
@@ -185,6 +187,12 @@ export class Simulation {
     const { model } = replayed
     const problem = replayCheck(replayed, this.#history.operations)
     if (problem !== undefined) this.#world.fail('replay-check', problem)
+    const keys = Array.from(
+      { length: this.#options.keyCount + 1 },
+      (_, at) => `k${String(at).padStart(2, '0')}`,
+    )
+    const unordered = searchCheck(this.#history.operations, keys)
+    if (unordered !== undefined) this.#world.fail('search-check', unordered)
     const early = checkLeases(
       model,
       this.#history.operations,
@@ -243,6 +251,7 @@ export class Simulation {
   }
 }
 
+/** Runs one seed, with the real world out of reach. */
 export function runSimulation(options: RunOptions): Promise<RunResult> {
-  return new Simulation(options).run()
+  return withoutRealWorld(() => new Simulation(options).run())
 }

@@ -72,7 +72,7 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   },
   {
     name: 'entries written without a sync',
-    foundBy: ['commit-history', 'replay-check', 'no-crash', 'durability', 'liveness'],
+    foundBy: ['one-leader', 'commit-history', 'replay-check', 'no-crash', 'durability', 'liveness'],
     shape: shaped(POWER),
     create: () => changingSave((log, write, done) => log.save({ ...write, mustSync: false }, done)),
   },

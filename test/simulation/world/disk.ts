@@ -121,6 +121,8 @@ export class SimulatedDisk implements Disk {
   #root = new DirectoryNode()
   /** The next durable write fails, and what it left behind is unknown. */
   failsNextWrite = false
+  /** After a failed sync readers see what the medium may not have: only a reboot ends that. */
+  isDishonest = false
   /** Nothing can grow. */
   isFull = false
   /** Faults that happened, for coverage marks. */
@@ -214,6 +216,7 @@ export class SimulatedDisk implements Disk {
   /** The machine loses power. */
   powerLoss(): void {
     this.#mark('power-loss')
+    this.isDishonest = false
     this.#loseNames(this.#root)
     this.#eachFile(this.#root, (file) => {
       for (const change of file.underWay) file.pending.push(change)
@@ -228,6 +231,7 @@ export class SimulatedDisk implements Disk {
   /** Everything is gone: a new disk. */
   wipe(): void {
     this.#root = new DirectoryNode()
+    this.isDishonest = false
   }
 
   /** What would be found if everything that is not durable were lost now; for looking at only. */
@@ -253,6 +257,7 @@ export class SimulatedDisk implements Disk {
       }
       if (!this.failsNextWrite) return undefined
       this.failsNextWrite = false
+      this.isDishonest = true
       this.#mark('failed-sync')
       return diskError('IO', path)
     }

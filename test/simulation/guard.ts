@@ -1,0 +1,29 @@
+/** What a run must not ask: each differs from run to run. */
+const FORBIDDEN = ['setTimeout', 'setInterval', 'setImmediate', 'Date'] as const
+
+function forbid(name: string): () => never {
+  return () => {
+    throw new Error(`${name} is outside the simulated world`)
+  }
+}
+
+/**
+ * Runs something with the clocks, timers and dice of Node out of reach: whoever touches them throws. A run only ever
+ * yields to microtasks, so nobody else is there to miss them.
+ */
+export async function withoutRealWorld<T>(run: () => Promise<T>): Promise<T> {
+  const globals = globalThis as unknown as Record<string, unknown>
+  const kept = new Map<string, unknown>(FORBIDDEN.map((name) => [name, globals[name]]))
+  const random = Math.random
+  const now = performance.now
+  for (const name of FORBIDDEN) globals[name] = forbid(name)
+  Math.random = forbid('Math.random')
+  performance.now = forbid('performance.now')
+  try {
+    return await run()
+  } finally {
+    for (const [name, value] of kept) globals[name] = value
+    Math.random = random
+    performance.now = now
+  }
+}
