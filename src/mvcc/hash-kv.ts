@@ -38,7 +38,7 @@ export function hashRows(
   const isHashed = (row: Row): boolean => {
     if (row.main > compactRevision) return true
     if (row.main === compactRevision && row.isTombstone) return false
-    return !skipsUnseen || isSeen(state, row, revision)
+    return skipsUnseen ? isSeen(state, row, revision) : isKnown(state, row)
   }
   const onRows = (rows: readonly Row[]): void => {
     if (rows.length === 0) {
@@ -66,6 +66,21 @@ function isSeen(state: StoreState, row: Row, revision: number): boolean {
   const slot = index.slotOf(readStoredKey(row.value))
   const link = slot === NO_SLOT ? 0 : index.seenAt(slot, revision)
   return link !== 0 && index.chains.main(link) === row.main && index.chains.sub(link) === row.sub
+}
+
+/**
+ * Whether the index has this very row. One that a compaction removed a moment ago may still be read: its removal waits in
+ * a batch.
+ */
+function isKnown(state: StoreState, row: Row): boolean {
+  const { index } = state
+  const { chains } = index
+  const slot = index.slotOf(readStoredKey(row.value))
+  let link = slot === NO_SLOT ? 0 : chains.find(index.head(slot), row.main)
+  while (link !== 0 && chains.main(link) === row.main && chains.sub(link) > row.sub) {
+    link = chains.previous(link)
+  }
+  return link !== 0 && chains.main(link) === row.main && chains.sub(link) === row.sub
 }
 
 /** etcd skips rows that a compaction removes only if some row is kept. */

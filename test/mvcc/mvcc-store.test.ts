@@ -301,6 +301,20 @@ describe('compaction', () => {
     expect(store.revisionCount).toBe(left)
   })
 
+  test('takes rows out of HashKV at once, also where nothing lives and they are not written', async () => {
+    const { engines, backend, store } = await openFixture()
+    put(store, 'a', '1')
+    await flushed(backend)
+    put(store, 'a', '2')
+    expect(store.compact(3)).toBeUndefined()
+    await compacted(store)
+    remove(store, 'a')
+    const before = await hashKvOf(store, 0)
+    await closed(backend)
+    const again = await openFixture({ engines })
+    expect(await hashKvOf(again.store, 0)).toEqual(before)
+  })
+
   test('answers HashKV at its revision with the hash from before it', async () => {
     const { store } = await openFixture()
     for (const value of ['1', '2', '3']) put(store, 'a', value)
