@@ -302,9 +302,11 @@ describe('compaction', () => {
   })
 
   test('takes rows out of HashKV at once, also where nothing lives and they are not written', async () => {
-    const { engines, backend, store } = await openFixture()
-    put(store, 'a', '1')
-    await flushed(backend)
+    const first = await openFixture()
+    const { engines } = first
+    put(first.store, 'a', '1')
+    await closed(first.backend)
+    const { backend, store } = await openFixture({ engines })
     put(store, 'a', '2')
     expect(store.compact(3)).toBeUndefined()
     await compacted(store)
