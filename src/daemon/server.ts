@@ -53,6 +53,7 @@ import { Listener } from './listener.js'
 import { memberSettingsOf } from './member-settings.js'
 import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
 import { PeerRoutes } from './peer-routes.js'
+import { watchSlowRequests } from './slow-requests.js'
 import { admission, createIdentities, type Identities } from './tls.js'
 
 /** How long connections may take to end when the process stops, ms. */
@@ -489,6 +490,7 @@ export class EtcdServer {
     registerHealthRoutes(app, this.#opsSource(member))
     addRoutes(app)
     await app.ready()
+    watchSlowRequests(app.server)
     this.#apps.push(app)
     return app
   }

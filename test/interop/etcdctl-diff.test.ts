@@ -131,7 +131,6 @@ const watches: readonly Step[] = [
   { line: 'watch --prefix c/ --rev 1 -w fields', endAfterLines: 60 },
   { line: 'watch b c0 --rev 1 --prev-kv', endAfterLines: 20 },
   { line: 'watch a --rev 2 -- echo changed', endAfterLines: 14 },
-  { line: 'watch -i', stdin: 'watch a --rev 5\n', endAfterLines: 9 },
   { line: 'watch' },
   { line: 'watch a b --prefix' },
 ]
