@@ -153,6 +153,11 @@ export class RaftLoop {
     const { entries, snapshot } = message
     const responses = message.responses ?? []
     if (snapshot !== undefined && snapshot.metadata.index > 0) {
+      if (this.#isInstallingSnapshot) {
+        // A newer snapshot overtook the one that is being installed: one after the other.
+        this.#behindSnapshot.push(() => this.#append(message))
+        return
+      }
       this.#isInstallingSnapshot = true
       const write = { hardState, entries, mustSync: true }
       this.#deferredHardState = undefined
@@ -187,17 +192,38 @@ export class RaftLoop {
     this.#isInstallingSnapshot = false
     this.#storage.applySnapshot(snapshot)
     this.#applied = snapshot.metadata.index
-    this.#onWritten(write, responses)
+    this.#skipApplied()
+    this.#keep(write, responses)
     const behind = this.#behindSnapshot
     this.#behindSnapshot = []
-    for (const next of behind) next()
+    // Nothing new is taken up before all that waited has its place in the log.
+    const wasRunning = this.#isRunning
+    this.#isRunning = true
+    try {
+      for (const next of behind) next()
+    } finally {
+      this.#isRunning = wasRunning
+    }
+    this.#continue()
+  }
+
+  /** What was still to be applied here is part of the snapshot's state now. */
+  #skipApplied(): void {
+    for (const work of this.#applying) {
+      while ((work.entries[work.next]?.index ?? Number.POSITIVE_INFINITY) <= this.#applied)
+        work.next++
+    }
   }
 
   #onWritten(write: DurableWrite, responses: readonly RaftMessage[]): void {
+    this.#keep(write, responses)
+    this.#continue()
+  }
+
+  #keep(write: DurableWrite, responses: readonly RaftMessage[]): void {
     if (write.entries.length > 0) this.#storage.append(write.entries)
     if (write.hardState !== undefined) this.#storage.setHardState(write.hardState)
     this.#respond(responses)
-    this.#continue()
   }
 
   /**
