@@ -283,8 +283,9 @@ export class EtcdServer {
     const guard = this.#leaderGuardOf(member)
     this.#timers.push(setInterval(() => guard.check(), settings.electionTimeoutMs))
     member.start()
-    if (start.isAlone) turnScheduler.later(0, () => member.campaignWhenAlone())
-    else if (this.#config.initialElectionTickAdvance) this.#advanceWhenConnected(member)
+    turnScheduler.later(0, () => member.campaignWhenAlone())
+    if (!start.isAlone && this.#config.initialElectionTickAdvance)
+      this.#advanceWhenConnected(member)
     if (this.#config.autoCompaction.kind !== 'off') {
       this.#autoCompactor = new AutoCompactor(member, this.#config.autoCompaction, this.#log)
     }

@@ -79,6 +79,9 @@ export interface MemberOptions {
   readonly onRemoved: () => void
 }
 
+/** Between two looks whether what was committed before a restart is applied, ms. */
+const APPLY_WAIT_MS = 5
+
 /**
  * One member of the cluster: proposals and reads go in, committed entries are applied in order, and
  * what they changed goes to watchers and to whoever waits. One thread, synchronous; the world is
@@ -412,6 +415,12 @@ export class Member implements PeerEvents {
   /** Starts an election at once instead of waiting for the timeout, if nobody else could vote. */
   campaignWhenAlone(): void {
     this.#loop.run()
+    if (this.#isStopped || this.leaderId !== NO_MEMBER) return
+    if (this.appliedIndex < this.committedIndex) {
+      // Who may vote is known once the changes of membership in the log are applied.
+      this.#options.scheduler.later(APPLY_WAIT_MS, () => this.campaignWhenAlone())
+      return
+    }
     const voters = this.#confState.voters
     if (voters.length !== 1 || voters[0] !== this.id) return
     this.#node.campaign()
