@@ -66,6 +66,7 @@ export class Simulation {
       [this.#commits, ...(adapters ?? [])],
       (node) => this.#state.afterEvent(node),
     )
+    this.#cluster.network.onSent = this.#commits.onSent
     this.#nemesis = new Nemesis(this.#cluster)
     const context = {
       world: this.#world,

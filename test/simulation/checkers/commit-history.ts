@@ -1,7 +1,7 @@
 import { crc32c } from '../../../src/base/crc32c.js'
 import { hardStateOf, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from '../../../src/raft/message.js'
 import type { RawNode, Ready } from '../../../src/raft/raw-node.js'
-import type { Entry, HardState } from '../../../src/wire/raftpb.js'
+import type { Entry, HardState, Message } from '../../../src/wire/raftpb.js'
 import type { NodeAdapter, SimulatedNode } from '../node.js'
 import type { World } from '../world/world.js'
 
@@ -49,7 +49,10 @@ export class CommitHistory implements NodeAdapter {
       const { role, lead } = ready.softState
       const term = node.basicStatus().hardState.term
       trace.event(place.place, role, term, Number(lead % 0x1_0000_0000n))
-      if (role === 'leader') this.#onLeader(place.place, term)
+      if (role === 'leader') {
+        this.#onLeader(place.place, term)
+        if (place.memberId !== undefined) this.#onVote(place.memberId, term, place.memberId)
+      }
     }
     for (const message of ready.messages) {
       if (message.to === LOCAL_APPLY_THREAD) {
@@ -57,10 +60,6 @@ export class CommitHistory implements NodeAdapter {
       } else if (message.to === LOCAL_APPEND_THREAD) {
         const hardState = hardStateOf(message)
         if (hardState !== undefined) this.#onHardState(`${place.place}/${incarnation}`, hardState)
-        for (const response of message.responses ?? []) {
-          if (response.type === 'MsgVoteResp' && !response.reject)
-            this.#onVote(place, response.term, response.to)
-        }
       }
     }
   }
@@ -73,12 +72,20 @@ export class CommitHistory implements NodeAdapter {
     this.#leaders.set(term, place)
   }
 
-  /** Told when the write that carries the vote begins; the promise is to keep it once it is given. */
-  #onVote(place: SimulatedNode, term: number, candidate: bigint): void {
-    const key = `${place.memberId ?? place.place}/${place.incarnation}/${term}`
+  /**
+   * A vote is a promise once it left the process, whatever becomes of the process then. What a candidate thinks of
+   * itself counts only when it has won: it asks others before its own vote is written.
+   */
+  onSent = (message: Message): void => {
+    if (message.type === 'MsgVoteResp' && !message.reject)
+      this.#onVote(message.from, message.term, message.to)
+  }
+
+  #onVote(voter: bigint, term: number, candidate: bigint): void {
+    const key = `${voter}/${term}`
     const before = this.#votes.get(key)
     if (before !== undefined && before !== candidate)
-      this.#world.fail('one-vote', `member ${place.place} voted twice in term ${term}`)
+      this.#world.fail('one-vote', `member ${voter.toString(16)} voted twice in term ${term}`)
     this.#votes.set(key, candidate)
   }
 

@@ -46,6 +46,8 @@ export class SimulatedNetwork {
   deliveredCount = 0
   /** Snapshots on their way. */
   streamCount = 0
+  /** Sees what leaves each process, lost or not. */
+  onSent: (message: Message) => void = () => undefined
 
   constructor(queue: EventQueue, prng: Prng, trace: Trace, options: NetworkOptions) {
     this.#queue = queue
@@ -93,6 +95,7 @@ export class SimulatedNetwork {
   }
 
   transmit(from: Host, message: Message): void {
+    this.onSent(message)
     const to = this.hostOf(message.to)
     if (to === undefined) return
     const link = this.#link(from.place, to.place)
