@@ -50,10 +50,17 @@ const TYPES = {
 /** Counts calls in plain numbers; the metrics take them over when they are scraped. */
 export class RpcCounts implements RpcObserver {
   readonly #methods = new Map<string, MethodCounts>()
+  readonly #slowMs: number
+  readonly #onSlow: (path: string, tookMs: number) => void
   #bytesReceived = 0
   #bytesSent = 0
 
-  constructor(methods: readonly RpcMethod[]) {
+  constructor(
+    methods: readonly RpcMethod[],
+    slow: { readonly aboveMs: number; readonly onSlow: (path: string, tookMs: number) => void },
+  ) {
+    this.#slowMs = slow.aboveMs
+    this.#onSlow = slow.onSlow
     for (const { path, kind } of methods) {
       const [, service = '', method = ''] = path.split('/')
       const labels = { grpc_type: TYPES[kind], grpc_service: service, grpc_method: method }
@@ -78,7 +85,8 @@ export class RpcCounts implements RpcObserver {
     if (counts !== undefined) counts.sent++
   }
 
-  handled(method: RpcMethod, status: GrpcStatus): void {
+  handled(method: RpcMethod, status: GrpcStatus, tookMs: number): void {
+    if (method.kind === 'unary' && tookMs > this.#slowMs) this.#onSlow(method.path, tookMs)
     const counts = this.#methods.get(method.path)
     if (counts !== undefined) counts.handled[status] = (counts.handled[status] ?? 0) + 1
   }

@@ -382,7 +382,14 @@ export class EtcdServer {
   async #serveClients(member: Member, identities: Identities): Promise<void> {
     const config = this.#config
     const methods = this.#methods(member)
-    const counts = new RpcCounts(methods)
+    const counts = new RpcCounts(methods, {
+      aboveMs: config.warningUnaryRequestDurationMs,
+      onSlow: (path, tookMs) =>
+        this.#log.warn('request stats', {
+          'response type': path,
+          'time spent': `${tookMs.toFixed(3)}ms`,
+        }),
+    })
     feedMetrics(this.#metrics, member, counts, () => member.isDefragmenting)
     const { keepAlive } = config
     const grpc = new GrpcServer({

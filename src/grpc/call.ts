@@ -70,6 +70,7 @@ export class ServerCall
   readonly #stream: Http2Stream
   readonly #head: RequestHead
   readonly #method: RpcMethod
+  readonly #startedMs: number
   #isFinished = false
   #hasHeaders = false
   #hasRequest = false
@@ -94,8 +95,8 @@ export class ServerCall
     this.#head = options.head
     this.#method = options.method
     const { timeoutMs } = options.head
-    this.deadlineMs =
-      timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : options.host.nowMs() + timeoutMs
+    this.#startedMs = options.host.nowMs()
+    this.deadlineMs = this.#startedMs + timeoutMs
   }
 
   /** Begins the call; a method with a stream of requests meets its handler here. */
@@ -277,7 +278,7 @@ export class ServerCall
     this.#isFinished = true
     this.#host.deadlines.remove(this)
     this.#dropPartial()
-    this.#host.observer?.handled(this.#method, status)
+    this.#host.observer?.handled(this.#method, status, this.#host.nowMs() - this.#startedMs)
   }
 
   #sendHeaders(): void {

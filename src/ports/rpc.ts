@@ -133,5 +133,6 @@ export interface RpcObserver {
   /** `bytes` of one message without its five-byte prefix. */
   received(method: RpcMethod, bytes: number): void
   sent(method: RpcMethod, bytes: number): void
-  handled(method: RpcMethod, status: GrpcStatus): void
+  /** `tookMs` from the request's head to the last of the reply. */
+  handled(method: RpcMethod, status: GrpcStatus, tookMs: number): void
 }
