@@ -13,6 +13,8 @@ export interface RegisterOperation {
 
 /** Operations in one window at most: each is a bit of the set of those that are placed. */
 export const WINDOW_OPERATIONS_MAX = 500
+/** Steps after which a search is given up: the other checker has judged the same history by then. */
+const STEPS_MAX = 50_000
 
 interface Entry {
   readonly operation: number
@@ -92,7 +94,7 @@ function relink(entry: Entry | undefined): void {
 export function isLinearizable(
   operations: readonly RegisterOperation[],
   initial: string | undefined,
-): boolean {
+): boolean | 'undecided' {
   if (operations.length > WINDOW_OPERATIONS_MAX) throw new Error('the window is too large')
   const head = linked(operations)
   const placed = new Uint8Array(operations.length)
@@ -104,7 +106,8 @@ export function isLinearizable(
   ).length
   let entry = head.next
   // What never returned may be left out: everything certain placed is enough.
-  while (certainLeft > 0) {
+  for (let steps = 0; certainLeft > 0; steps++) {
+    if (steps >= STEPS_MAX) return 'undecided'
     if (entry?.isCall === true) {
       const operation = operations[entry.operation]
       const after = operation === undefined ? undefined : step(state, operation)

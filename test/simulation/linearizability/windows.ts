@@ -93,7 +93,7 @@ export function searchCheck(
     const cut = window.map((operation) =>
       operation.returnedUs > untilUs ? { ...operation, returnedUs: NEVER } : operation,
     )
-    if (!isLinearizable(cut, undefined)) return `no order explains what was seen of ${key}`
+    if (isLinearizable(cut, undefined) === false) return `no order explains what was seen of ${key}`
   }
   return undefined
 }
