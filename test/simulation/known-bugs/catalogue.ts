@@ -72,7 +72,15 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   },
   {
     name: 'entries written without a sync',
-    foundBy: ['one-leader', 'commit-history', 'replay-check', 'no-crash', 'durability', 'liveness'],
+    foundBy: [
+      'one-vote',
+      'one-leader',
+      'commit-history',
+      'replay-check',
+      'no-crash',
+      'durability',
+      'liveness',
+    ],
     shape: shaped(POWER),
     create: () => changingSave((log, write, done) => log.save({ ...write, mustSync: false }, done)),
   },
