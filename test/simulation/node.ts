@@ -320,6 +320,8 @@ export class SimulatedNode implements Host {
       compactionSleepMs: drawn.compactionSleepMs,
       warningApplyMs: 100,
       leaseCheckpoints: drawn.leaseCheckpoints,
+      leaseCheckpointsPersist: drawn.leaseCheckpoints,
+      leaseCheckpointsPersist: false,
     }
     const scheduler: Scheduler = {
       soon: (work) => {
