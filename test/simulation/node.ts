@@ -321,7 +321,6 @@ export class SimulatedNode implements Host {
       warningApplyMs: 100,
       leaseCheckpoints: drawn.leaseCheckpoints,
       leaseCheckpointsPersist: drawn.leaseCheckpoints,
-      leaseCheckpointsPersist: false,
     }
     const scheduler: Scheduler = {
       soon: (work) => {
