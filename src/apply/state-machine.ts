@@ -35,6 +35,8 @@ export interface StateMachineParts {
   readonly membership: Membership
   readonly leaseRows: LeaseRows
   readonly membershipSinks: MembershipSinks
+  /** Whether what checkpoints say outlives a restart; memory follows them in any case. */
+  readonly persistsCheckpoints: boolean
   /** Whether the backend has room for so many bytes more. */
   readonly hasRoomFor: (bytes: number) => boolean
 }
@@ -207,7 +209,7 @@ export class StateMachine {
     for (const { ID, remaining_TTL } of request.checkpoints) {
       const id = leaseId(ID)
       if (!lessor.checkpoint(id, remaining_TTL, nowMs)) continue
-      const row = lessor.rowOf(id)
+      const row = this.#parts.persistsCheckpoints ? lessor.rowOf(id) : undefined
       if (row !== undefined) leaseRows.putLease(leaseRowKey(id), row)
     }
     return this.#done({})

@@ -4,6 +4,7 @@
  * its line from `unavailable`; nothing else in this folder needs a change.
  */
 const features = [
+  'auth',
   'auth-token-jwt',
   'auth-token-none',
   'bootstrap-defragmentation',
@@ -36,6 +37,7 @@ const notYet = (what: string): string => `${what} is not available in this versi
 
 /** Why a feature cannot be had; a feature without an entry is available. */
 const unavailable: Partial<Readonly<Record<Feature, string>>> = {
+  auth: notYet('authentication'),
   'auth-token-jwt': notYet('the token type jwt'),
   'auth-token-none': notYet('authentication without a token type'),
   'bootstrap-defragmentation': notYet('defragmentation at start'),

@@ -223,6 +223,7 @@ export const securityFlags = [
     goType: 'uint',
     group: 'auth',
     help: 'Seconds that an unused simple token stays valid.',
+    feature: 'auth',
   },
   {
     name: 'bcrypt-cost',
@@ -230,5 +231,6 @@ export const securityFlags = [
     default: '10',
     group: 'auth',
     help: 'Cost of hashing passwords, from 4 to 31; each step doubles the time.',
+    feature: 'auth',
   },
 ] as const satisfies readonly FlagDefinition[]

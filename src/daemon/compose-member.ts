@@ -80,6 +80,7 @@ export async function composeMember<Network extends PeerNetwork>(
       electionTimeoutMs: settings.electionTimeoutMs,
       learnersMax: options.learnersMax,
       leaseCheckpoint: settings.leaseCheckpoints,
+      leaseCheckpointPersist: settings.leaseCheckpointsPersist,
       quotaBytes: settings.quotaBytes,
       batchChangesMax: options.backendBatchChangesMax,
       defer: (task) => scheduler.soon(task),

@@ -17,5 +17,6 @@ export function memberSettingsOf(config: ServerConfig): MemberSettings {
     compactionSleepMs: config.compactionSleepIntervalMs,
     warningApplyMs: config.warningApplyDurationMs,
     leaseCheckpoints: config.leaseCheckpoint,
+    leaseCheckpointsPersist: config.leaseCheckpointPersist,
   }
 }

@@ -24,6 +24,7 @@ export interface RestoreOptions {
   readonly electionTimeoutMs: number
   readonly learnersMax: number
   readonly leaseCheckpoint: boolean
+  readonly leaseCheckpointPersist: boolean
   readonly quotaBytes: number
   readonly batchChangesMax: number
   /** Runs a task in a later turn of the event loop. */
@@ -125,6 +126,7 @@ export async function restoreState(options: RestoreOptions): Promise<ReplicatedS
       deleteLease: (key) => backend.delete('lease', key),
     },
     membershipSinks: { tree: v2, rows: membershipRows },
+    persistsCheckpoints: options.leaseCheckpointPersist,
     hasRoomFor: (bytes) => backend.sizeBytes + bytes < options.quotaBytes,
   })
   return { backend, membershipRows, store, lessor, alarms, membership, v2, machine }

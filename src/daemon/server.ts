@@ -256,6 +256,10 @@ export class EtcdServer {
           events,
           log: this.#log,
           clock: systemClock,
+          timings: {
+            streamIdleMs: config.raftReadTimeoutMs,
+            streamStuckMs: config.raftWriteTimeoutMs,
+          },
           observer: peerObserver(this.#metrics, idToHex(start.id), this.#traffic),
           ...calls,
         }),

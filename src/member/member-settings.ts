@@ -31,6 +31,8 @@ export interface MemberSettings {
   readonly warningApplyMs: number
   /** Write remaining lease times to the log (`--experimental-enable-lease-checkpoint`). */
   readonly leaseCheckpoints: boolean
+  /** Keep them over restarts (`--experimental-enable-lease-checkpoint-persist`). */
+  readonly leaseCheckpointsPersist: boolean
 }
 
 /** How far applying may fall behind committing before proposals are refused (facts: ops.md 3). */

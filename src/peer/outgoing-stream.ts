@@ -142,7 +142,7 @@ export class OutgoingStream {
     const isStuck = this.#socket.writableLength > 0
     if (!isStuck) this.#lastProgressMs = now
     const waitingBytes = this.#socket.writableLength
-    const allowedMs = this.#context.timings.streamIdleMs * (1 + waitingBytes / SLOW_PEER_BYTES)
+    const allowedMs = this.#context.timings.streamStuckMs * (1 + waitingBytes / SLOW_PEER_BYTES)
     if (now - this.#lastProgressMs > allowedMs) {
       this.#lose('heartbeat', 'i/o timeout')
       return

@@ -28,6 +28,8 @@ export interface PeerTimings {
    * too.
    */
   readonly streamIdleMs: number
+  /** A write that does not get on for this long breaks the stream (`--raft-write-timeout`). */
+  readonly streamStuckMs: number
   /** Between two link heartbeats on a stream that we write. */
   readonly linkHeartbeatMs: number
   /** Least time between two dials of one stream. */
@@ -52,6 +54,7 @@ export interface PeerTimings {
 
 export const PEER_TIMINGS: PeerTimings = {
   streamIdleMs: 5000,
+  streamStuckMs: 5000,
   linkHeartbeatMs: 5000 / 3,
   dialRetryMs: 100,
   probeMs: 4000,

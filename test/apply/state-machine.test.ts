@@ -92,6 +92,7 @@ class Parts {
       alarms: this.alarms,
       membership: this.membership,
       membershipSinks: {},
+      persistsCheckpoints: true,
       leaseRows: {
         putLease: (key, value) => this.leases.set(hexOf(key), value),
         deleteLease: (key) => this.leases.delete(hexOf(key)),

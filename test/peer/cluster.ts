@@ -94,6 +94,7 @@ export const SILENT: PeerObserver = {
 /** Quick periods, so that nothing here waits for seconds. */
 export const QUICK = {
   streamIdleMs: 2000,
+  streamStuckMs: 2000,
   linkHeartbeatMs: 60,
   dialRetryMs: 10,
   probeMs: 40,

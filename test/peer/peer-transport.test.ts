@@ -136,7 +136,9 @@ describe('streams', () => {
   })
 
   test('bound the bytes that wait for a peer that does not read, and give it up', async () => {
-    const one = await startMember(1, { timings: { ...QUICK, streamIdleMs: 150 } })
+    const one = await startMember(1, {
+      timings: { ...QUICK, streamIdleMs: 150, streamStuckMs: 150 },
+    })
     members = [one]
     one.transport.addPeer(id(2), ['http://127.0.0.1:1'])
     // The peer dials, but its process sleeps: the connection stands and nobody reads it.
@@ -167,7 +169,9 @@ describe('streams', () => {
   })
 
   test('that fall silent are closed and dialled again', async () => {
-    const one = await startMember(1, { timings: { ...QUICK, streamIdleMs: 200 } })
+    const one = await startMember(1, {
+      timings: { ...QUICK, streamIdleMs: 200, streamStuckMs: 200 },
+    })
     const silent = createServer((socket) => {
       socket.on('error', () => undefined)
       socket.write(
