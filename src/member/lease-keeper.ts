@@ -23,7 +23,9 @@ export interface LeaseKeeperHost {
   forward(id: LeaseId, done: (answer: LeaseAnswer) => void): void
 }
 
-/** A member that was not ticked for so many intervals may have been succeeded without knowing it. */
+/**
+ * A member that was not ticked for so many intervals may have been succeeded without knowing it.
+ */
 const STALLED_TICKS = 3
 /** How long a keep-alive waits for the revoke of its lease, ms. */
 const AWAIT_REVOKE_MS = 7000

@@ -69,8 +69,8 @@ function isSeen(state: StoreState, row: Row, revision: number): boolean {
 }
 
 /**
- * Whether the index has this very row. One that a compaction removed a moment ago may still be read: its removal waits in
- * a batch.
+ * Whether the index has this very row. One that a compaction removed a moment ago may still be
+ * read: its removal waits in a batch.
  */
 function isKnown(state: StoreState, row: Row): boolean {
   const { index } = state
