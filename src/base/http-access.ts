@@ -29,7 +29,9 @@ const corsHeaders = (origin: string): readonly string[] => [
   ...['Access-Control-Allow-Origin', origin],
 ]
 
-const withoutPort = (host: string): string => host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+/** The host of a Host header: no port, no brackets. */
+export const withoutPort = (host: string): string =>
+  host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
 
 /** The rules as a function; the list for an origin is the same array each time. */
 export function createHttpAccess(options: HttpAccessOptions): HttpAccess {

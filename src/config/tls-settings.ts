@@ -1,4 +1,4 @@
-import { opensslCipherName } from './cipher-suites.js'
+import { opensslCipherName } from '../base/cipher-suites.js'
 import { goQuote, goQuoteList } from './go-value.js'
 import { type Notice, notice } from './notice.js'
 import type { TlsConfig } from './server-config.js'

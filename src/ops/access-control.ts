@@ -1,27 +1,17 @@
 import type { FastifyInstance } from 'fastify'
+import { createHttpAccess, type HttpAccessOptions, withoutPort } from '../base/http-access.js'
 
-export interface AccessControlOptions {
-  /** Origins that may read answers in a browser; empty or with `*` = all. */
-  readonly corsOrigins: readonly string[]
-  /** Host names that plain-HTTP requests may be addressed to; empty or with `*` = all. */
-  readonly hostWhitelist: readonly string[]
-  /** Whether clients come over TLS: then the Host header needs no check. */
-  readonly isSecure: boolean
+export interface AccessControlOptions extends HttpAccessOptions {
   readonly onRefusedHost: (host: string) => void
 }
 
-const METHODS = 'POST, GET, OPTIONS, PUT, DELETE'
-const HEADERS = 'accept, content-type, authorization'
-
-const withoutPort = (host: string): string => host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
-
 /** CORS headers and the defence against DNS rebinding, before any route (facts: http.md 1). */
 export function registerAccessControl(app: FastifyInstance, options: AccessControlOptions): void {
-  const allOrigins = options.corsOrigins.length === 0 || options.corsOrigins.includes('*')
-  const allHosts = options.hostWhitelist.length === 0 || options.hostWhitelist.includes('*')
+  const access = createHttpAccess(options)
   app.addHook('onRequest', async (request, reply) => {
-    const host = withoutPort(request.headers.host ?? '')
-    if (!options.isSecure && !allHosts && !options.hostWhitelist.includes(host)) {
+    const headers = access(request.headers.host, request.headers.origin)
+    if (headers === undefined) {
+      const host = withoutPort(request.headers.host ?? '')
       options.onRefusedHost(host)
       return reply
         .code(421)
@@ -29,12 +19,8 @@ export function registerAccessControl(app: FastifyInstance, options: AccessContr
         .type('text/plain; charset=utf-8')
         .send(misdirected(host))
     }
-    const origin = request.headers.origin
-    const allowed = allOrigins ? '*' : options.corsOrigins.find((known) => known === origin)
-    if (allowed !== undefined) {
-      reply.header('Access-Control-Allow-Methods', METHODS)
-      reply.header('Access-Control-Allow-Origin', allowed)
-      reply.header('Access-Control-Allow-Headers', HEADERS)
+    for (let at = 0; at < headers.length; at += 2) {
+      reply.header(headers[at] ?? '', headers[at + 1])
     }
     if (request.method === 'OPTIONS') return reply.code(200).send()
     return undefined

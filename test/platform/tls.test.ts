@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } 
 import { join } from 'node:path'
 import { connect, createServer, getCiphers } from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { opensslCipherName } from '../../src/config/cipher-suites.js'
+import { opensslCipherName } from '../../src/base/cipher-suites.js'
 import { selfSignedCertificate } from '../../src/platform/self-signed.js'
 import { opensslCiphers, TlsIdentity, type TlsOptions } from '../../src/platform/tls.js'
 
