@@ -4,6 +4,7 @@ import { invariant } from '../base/invariant.js'
 import { Member } from '../member/member.js'
 import type { LeaderCalls, MemberLog } from '../member/member-parts.js'
 import type { MemberSettings } from '../member/member-settings.js'
+import { raiseCommitToProven } from '../member/proven-commit.js'
 import type { ReplicatedState } from '../member/replicated-state.js'
 import { RequestIds } from '../member/request-ids.js'
 import type { Clock, Entropy, Scheduler } from '../ports/clock.js'
@@ -104,6 +105,7 @@ export async function composeMember<Network extends PeerNetwork>(
     snapshotFilesMax: options.snapshotFilesMax,
   })
   options.every(PURGE_INTERVAL_MS, () => wal.purge())
+  raiseCommitToProven(start.storage, state.backend.consistentIndex)
   const node = createNode(options)
   member = new Member({
     id: start.id,
