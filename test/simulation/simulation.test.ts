@@ -9,6 +9,7 @@ const REPLAYED_SEEDS = 20
 const REPLAYED_SAFETY_SECONDS = 12
 /** Where the further seeds begin; SIM_SEED=$RANDOM looks elsewhere, as a nightly run should. */
 const FIRST_SEED = 9_000_000
+const FURTHER_SEEDS_MAX = 30
 const FRESH_SECONDS = 60
 
 interface Regression {
@@ -51,7 +52,9 @@ describe('a run', () => {
     const first = Number(process.env.SIM_SEED ?? FIRST_SEED)
     const startedMs = Date.now()
     let runs = 0
-    while (Date.now() - startedMs < FRESH_SECONDS * 1000) await expectSound(first + runs++)
+    while (runs < FURTHER_SEEDS_MAX && Date.now() - startedMs < FRESH_SECONDS * 1000) {
+      await expectSound(first + runs++)
+    }
     expect(runs).toBeGreaterThan(0)
   })
 })
