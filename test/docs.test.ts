@@ -16,7 +16,19 @@ const documents = [
 
 /** Flags of programs that the documents call beside the daemon. */
 const OF_OTHER_PROGRAMS = new Set([
-  ...['ignore-scripts', 'omit', 'project', 'quick', 'only', 'expose-gc'],
+  ...[
+    'ignore-scripts',
+    'omit',
+    'project',
+    'quick',
+    'only',
+    'expose-gc',
+    'seed',
+    'trace',
+    'count',
+    'minutes',
+    'keep-going',
+  ],
   ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner'],
   ...['cacert', 'cert', 'key', 'fcntl'],
 ])
