@@ -13,5 +13,13 @@ const bundle = await rolldown({
   external: [/^[^./]/],
 })
 // As deep below the root as the modules were: they find the schemas relative to where they are.
-await bundle.write({ file: join(dist, 'bundle', 'etcd.mjs'), format: 'esm', sourcemap: true })
+await bundle.write({
+  dir: join(dist, 'bundle'),
+  entryFileNames: 'etcd.mjs',
+  // What is imported only when it is needed: sub-commands.
+  chunkFileNames: '[name].mjs',
+  cleanDir: true,
+  format: 'esm',
+  sourcemap: true,
+})
 await bundle.close()

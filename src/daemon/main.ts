@@ -5,6 +5,7 @@ import type { Notice } from '../config/notice.js'
 import { parseServerConfig, startFailureNotices } from '../config/parse-config.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
+import { findCommand } from './commands.js'
 import { EtcdServer } from './server.js'
 import { notifySystemd } from './systemd.js'
 
@@ -22,6 +23,12 @@ function logNotices(log: ProcessLog, notices: readonly Notice[]): void {
 /** Runs the daemon with the arguments of its command line, without the program's name. */
 export async function main(argv: readonly string[]): Promise<void> {
   installNativeLatin1()
+  const command = findCommand(argv[0])
+  if (command !== undefined) {
+    const run = await command()
+    await run(argv.slice(1))
+    return
+  }
   const outcome = parseServerConfig(argv, process.env, readText, () => detectDefaultHost(readText))
   if (outcome.kind === 'print') {
     process.stdout.write(outcome.stdout)
