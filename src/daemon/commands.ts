@@ -2,12 +2,12 @@
 export type Command = (argv: readonly string[]) => Promise<void>
 
 /**
- * First words of the command line that name something other than a member (`etcd gateway start`), and how each is
- * loaded: only when it is asked for, so that a member does not pay for it at its start.
+ * First words of the command line that name something other than a member (`etcd gateway start`),
+ * and how each is loaded: only when it is asked for, so that a member's start does not pay for it.
  */
 const loaders: Readonly<Record<string, () => Promise<Command>>> = {}
 
-/** The sub-command that the first word names, or `undefined` when the words are those of a member. */
+/** The sub-command that the first word names; `undefined` when the words are those of a member. */
 export function findCommand(word: string | undefined): (() => Promise<Command>) | undefined {
   return word !== undefined && Object.hasOwn(loaders, word) ? loaders[word] : undefined
 }

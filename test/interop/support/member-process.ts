@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 export const ETCD = '/usr/bin/etcd'
-export const DAEMON_BUILT = join(ROOT, 'dist/bundle/etcd.mjs')
+export const DAEMON_BUILT = join(ROOT, 'dist/bundle/etcd.cjs')
 
 /**
  * The command that starts a member of ours. INTEROP_OURS puts another program in its place: with
