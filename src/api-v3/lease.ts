@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoints.js'
 import { type LeaseId, leaseId } from '../base/ids.js'
 import { bytesFromLatin1 } from '../base/latin1.js'
 import type { ProposalOutcome } from '../member/proposals.js'
@@ -82,7 +83,8 @@ export function leaseMethods(context: ServiceContext): RpcMethod[] {
       context,
       '/etcdserverpb.Lease/LeaseTimeToLive',
       { request: rpc.LeaseTimeToLiveRequest, response: rpc.LeaseTimeToLiveResponse },
-      (request, call) =>
+      (request, call) => {
+        if (member.isLeader) failpoint('beforeLookupWhenLeaseTimeToLive')
         member.leaseTimeToLive(request.ID, request.keys, (outcome) => {
           const header = member.header(member.currentRevision)
           if (outcome.kind === 'found') {
@@ -97,7 +99,8 @@ export function leaseMethods(context: ServiceContext): RpcMethod[] {
           } else if (outcome.code === 'LEASE_NOT_FOUND')
             call.reply({ header, ID: request.ID, TTL: -1 })
           else call.fail(failureOf(outcome.code))
-        }),
+        })
+      },
     ),
     unary(
       context,

@@ -1,4 +1,5 @@
 import { crc32c } from '../base/crc32c.js'
+import { failpoint } from '../base/failpoints.js'
 import { type LogIndex, logIndex, type Term, term } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { bytesFromLatin1, latin1FromBytes } from '../base/latin1.js'
@@ -240,7 +241,9 @@ export class Backend implements RowStore {
 
   appendRow(main: number, sub: number, isTombstone: boolean, value: Uint8Array): void {
     const segment = this.#segments[this.#segments.length - 1] as RowSegment
+    failpoint('beforeWritebackBuf')
     segment.append(main, sub, isTombstone, value)
+    failpoint('afterWritebackBuf')
     this.#changes().put(this.#keyOfRow(main, sub, isTombstone), value)
     this.#rowCount++
     this.#unkeptRows++
@@ -405,7 +408,9 @@ export class Backend implements RowStore {
         done(failure)
         return
       }
+      failpoint('defragBeforeCopy')
       this.#engine.compactRange(WHOLE_RANGE, (broken) => {
+        failpoint('defragBeforeRename')
         if (broken === undefined) this.#sizeBytes = this.#inUseBytes
         done(broken)
       })
@@ -515,7 +520,10 @@ export class Backend implements RowStore {
   }
 
   #changes(): EngineBatch {
-    this.#batch ??= this.#engine.batch()
+    if (this.#batch !== undefined) return this.#batch
+    failpoint('beforeStartDBTxn')
+    this.#batch = this.#engine.batch()
+    failpoint('afterStartDBTxn')
     return this.#batch
   }
 
@@ -546,8 +554,10 @@ export class Backend implements RowStore {
     const batch = this.#changes()
     const written = this.#index
     // The consistent index is in every batch, and only there.
+    failpoint('commitBeforePreCommitHook')
     this.putMeta('consistent_index', counterBytes(this.#index))
     this.putMeta('term', counterBytes(this.#term))
+    failpoint('commitAfterPreCommitHook')
     for (const [name, value] of this.#small) {
       if (value === undefined) batch.delete(bytesFromLatin1(name))
       else batch.put(bytesFromLatin1(name), value)
@@ -559,7 +569,9 @@ export class Backend implements RowStore {
     this.#pendingBytes = 0
     this.#isWriting = true
     this.#beginSegment()
+    failpoint('beforeCommit')
     batch.write({ sync }, (failure) => {
+      failpoint('afterCommit')
       if (failure !== undefined) {
         this.#fail(failure)
         for (const flush of flushes) flush.done?.(failure)

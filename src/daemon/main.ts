@@ -3,6 +3,7 @@ import { InvariantViolation } from '../base/invariant.js'
 import { detectDefaultHost } from '../config/default-host.js'
 import type { Notice } from '../config/notice.js'
 import { parseServerConfig, startFailureNotices } from '../config/parse-config.js'
+import { installFailpoints } from '../platform/failpoint-server.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
@@ -48,6 +49,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     return
   }
   endOnContradictions(log)
+  try {
+    await installFailpoints(process.env)
+  } catch (error) {
+    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(FAILED_EXIT_CODE)
+  }
   let server: EtcdServer | undefined
   try {
     server = await EtcdServer.start({

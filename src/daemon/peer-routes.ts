@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errors } from '../base/errors.js'
+import { failpoint } from '../base/failpoints.js'
 import { idToHex, leaseId, memberId } from '../base/ids.js'
 import { bytesFromLatin1 } from '../base/latin1.js'
 import type { Member } from '../member/member.js'
@@ -137,6 +138,7 @@ export class PeerRoutes {
     if (!this.#member.isLeader) return text(500, errors.NOT_PRIMARY_LESSOR.message)
     if (!(await this.#hasApplied()))
       return text(408, 'waiting for node to catch up its applied index has timed out')
+    failpoint('beforeLookupWhenForwardLeaseTimeToLive')
     return new Promise((resolve) => {
       this.#member.leaseTimeToLive(request.ID, request.keys, (outcome) => {
         if (outcome.kind === 'found') {

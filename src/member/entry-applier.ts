@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoints.js'
 import { type ClusterId, type MemberId, NO_MEMBER, requestId } from '../base/ids.js'
 import { exhaustive, invariant } from '../base/invariant.js'
 import { detectInvalidDowngrade, parseVersion } from '../membership/cluster-version.js'
@@ -56,9 +57,11 @@ export class EntryApplier {
     if (isNew) backend.setConsistentIndex(entry.index, entry.term)
     switch (entry.type) {
       case 'EntryNormal':
+        failpoint('beforeApplyOneEntryNormal')
         this.#applyNormal(entry, isNew)
         return
       case 'EntryConfChange':
+        failpoint('beforeApplyOneConfChange')
         this.#applyConfChange(ConfChange.decode(entry.data), isNew)
         return
       case 'EntryConfChangeV2':

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js'
 import type { ErrorCode } from '../base/errors.js'
+import { failpoint } from '../base/failpoints.js'
 import {
   type ClusterId,
   type LeaseId,
@@ -690,9 +691,12 @@ export class Member implements PeerEvents {
   // How entries are applied.
 
   #write(write: DurableWrite, done: () => void): void {
+    failpoint('raftBeforeSave')
     this.#wal.save(write, (failure) => {
-      if (failure === undefined) done()
-      else this.#fatal('failed to save Raft hard state and entries', failure)
+      if (failure === undefined) {
+        failpoint('raftAfterSave')
+        done()
+      } else this.#fatal('failed to save Raft hard state and entries', failure)
     })
   }
 

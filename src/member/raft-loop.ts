@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoints.js'
 import type { LogIndex, MemberId } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { Scheduler } from '../ports/clock.js'
@@ -65,6 +66,7 @@ export class RaftLoop {
   /** A commit-only hard state costs no write of its own: it rides along with the next one. */
   #deferredHardState: HardState | undefined
   #isInstallingSnapshot = false
+  #isLeader = false
   #behindSnapshot: (() => void)[] = []
   #applied: LogIndex
 
@@ -129,7 +131,10 @@ export class RaftLoop {
 
   #handleReady(): void {
     const ready = this.#node.ready()
-    if (ready.softState !== undefined) this.#host.onSoftState(ready.softState)
+    if (ready.softState !== undefined) {
+      this.#isLeader = ready.softState.role === 'leader'
+      this.#host.onSoftState(ready.softState)
+    }
     const outgoing: RaftMessage[] = []
     const appends: RaftMessage[] = []
     for (const message of ready.messages) {
@@ -143,9 +148,10 @@ export class RaftLoop {
       } else if (message.type === 'MsgSnap') this.#host.sendSnapshot(message)
       else outgoing.push(message)
     }
-    if (outgoing.length > 0) this.#host.send(outgoing)
+    if (outgoing.length > 0) this.#send(outgoing)
     for (const append of appends) this.#append(append)
     for (const { context, index } of ready.readStates) this.#host.onRead(context, index)
+    failpoint('raftBeforeAdvance')
   }
 
   #append(message: RaftMessage): void {
@@ -190,7 +196,9 @@ export class RaftLoop {
 
   #onInstalled(snapshot: Snapshot, write: DurableWrite, responses: readonly RaftMessage[]): void {
     this.#isInstallingSnapshot = false
+    failpoint('raftBeforeApplySnap')
     this.#storage.applySnapshot(snapshot)
+    failpoint('raftAfterApplySnap')
     this.#applied = snapshot.metadata.index
     this.#skipApplied()
     this.#keep(write, responses)
@@ -239,7 +247,12 @@ export class RaftLoop {
       if (response.to === this.#self) this.#node.step(response)
       else outgoing.push(response)
     }
-    if (outgoing.length > 0) this.#host.send(outgoing)
+    if (outgoing.length > 0) this.#send(outgoing)
+  }
+
+  #send(messages: readonly RaftMessage[]): void {
+    failpoint(this.#isLeader ? 'raftBeforeLeaderSend' : 'raftBeforeFollowerSend')
+    this.#host.send(messages)
   }
 
   #changesTermOrVote(hardState: HardState): boolean {

@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.js'
+import { failpoint } from '../base/failpoints.js'
 import type { LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { Log } from '../ports/log.js'
@@ -83,14 +84,23 @@ export class SnapshotExchange {
       'incoming-leader-snapshot-index': snapshot.metadata.index,
       'current-applied-index': this.#host.appliedIndex(),
     })
+    failpoint('raftBeforeSaveSnap')
     wal.saveSnapshot(snapshot, (failure) => {
-      if (failure !== undefined) this.#host.onFatal('failed to save Raft snapshot', failure)
-      else this.#host.write(write, () => this.#replace(snapshot, done))
+      if (failure !== undefined) {
+        this.#host.onFatal('failed to save Raft snapshot', failure)
+        return
+      }
+      failpoint('raftAfterSaveSnap')
+      // With the snapshot's record the segments in front of it were let go.
+      failpoint('raftAfterWALRelease')
+      this.#host.write(write, () => this.#replace(snapshot, done))
     })
   }
 
   #replace(snapshot: Snapshot, done: () => void): void {
+    failpoint('applyBeforeOpenSnapshot')
     this.#host.installState(snapshot, (problem, state) => {
+      failpoint('applyAfterOpenSnapshot')
       if (problem !== undefined || state === undefined) {
         this.#host.onFatal('failed to apply the snapshot', problem)
         return

@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoints.js'
 import { hashRows, type KeyValueHash } from './hash-kv.js'
 import { encodeRowKey } from './row-key.js'
 import type { StoreState } from './store-state.js'
@@ -64,7 +65,9 @@ export class Compaction {
    * Accepts a compaction that the store has made visible already. `previous` is the one before it.
    */
   schedule(main: number, previous: number): void {
+    failpoint('compactBeforeCommitScheduledCompact')
     this.#state.rows.putMeta(SCHEDULED, encodeRowKey(main, 0, false))
+    failpoint('compactAfterCommitScheduledCompact')
     if (!this.#options.hashesRows) {
       this.#nextMain = main
       return
@@ -94,6 +97,7 @@ export class Compaction {
       this.#work = { main: this.#nextMain, slot: 0 }
       this.#nextMain = 0
     }
+    failpoint('compactAfterAcquiredBatchTxLock')
     const work = this.#work
     const { index, rows } = this.#state
     const keepsTombstone = this.#options.keepsTombstoneAtRevision
@@ -108,15 +112,21 @@ export class Compaction {
         rows.deleteRow(chains.main(link), chains.sub(link), chains.isTombstone(link), valueBytes)
       })
     }
-    if (work.slot < index.slotEnd) return 'more'
+    if (work.slot < index.slotEnd) {
+      failpoint('compactBeforeCommitBatch')
+      failpoint('compactAfterCommitBatch')
+      return 'more'
+    }
     this.#finish(work.main)
     return this.isPending ? 'more' : 'done'
   }
 
   #finish(main: number): void {
     this.#work = undefined
+    failpoint('compactBeforeSetFinishedCompact')
     this.#state.finishedCompactRevision = main
     this.#state.rows.putMeta(FINISHED, encodeRowKey(main, 0, false))
+    failpoint('compactAfterSetFinishedCompact')
   }
 }
 

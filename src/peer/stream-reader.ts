@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { failpoint } from '../base/failpoints.js'
 import { idToHex, type MemberId } from '../base/ids.js'
 import type { LogFields } from '../ports/log.js'
 import type { Message } from '../wire/raftpb.js'
@@ -206,6 +207,7 @@ class StreamAttempt {
       this.#heartbeatBytes += size
       return
     }
+    if (failpoint('raftDropHeartbeat')) return
     const { context } = this.#options
     this.#receivedBytes += size
     if (admit(context, message) !== 'admitted') return

@@ -16,6 +16,7 @@ import {
   write,
   writeSync,
 } from 'node:fs'
+import { failpoint } from '../base/failpoints.js'
 import type {
   Disk,
   DiskDone,
@@ -46,6 +47,10 @@ class FileError extends Error implements DiskError {
     this.path = path
   }
 }
+
+/** What the system says of a disk that is full. */
+const noSpace = (): Error =>
+  Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
 
 function codeOf(cause: unknown): DiskErrorCode {
   switch ((cause as NodeJS.ErrnoException | undefined)?.code) {
@@ -92,6 +97,10 @@ class NodeDiskFile implements DiskFile {
   }
 
   write(bytes: Uint8Array, offset: number, done: DiskDone): void {
+    if (failpoint('diskNoSpace')) {
+      setImmediate(() => done(new FileError('write', this.path, noSpace())))
+      return
+    }
     write(this.#descriptor, bytes, 0, bytes.length, offset, (error, written) => {
       if (error !== null) {
         done(new FileError('write', this.path, error))
@@ -106,6 +115,7 @@ class NodeDiskFile implements DiskFile {
 
   writeSync(bytes: Uint8Array, offset: number): void {
     attempt('write', this.path, () => {
+      if (failpoint('diskNoSpace')) throw noSpace()
       for (let at = 0; at < bytes.length; ) {
         const written = writeSync(this.#descriptor, bytes, at, bytes.length - at, offset + at)
         if (written === 0) throw new Error('nothing was written')

@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoints.js'
 import { type LogIndex, nextIndex } from '../base/ids.js'
 import { InvariantViolation, invariant } from '../base/invariant.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
@@ -301,7 +302,9 @@ export class Wal {
     const startedMs = this.#nowMs()
     try {
       const file = this.#fileFor(batch)
+      failpoint('walBeforeSync')
       file.write(batch.out.view(), this.#offset, (error) => {
+        failpoint('walAfterSync')
         this.#written(batch, { file, startedMs, error })
       })
     } catch (error) {
@@ -394,7 +397,9 @@ export class Wal {
     const startedMs = this.#nowMs()
     try {
       const file = this.#fileFor(batch)
+      failpoint('walBeforeSync')
       file.writeSync(batch.out.view(), this.#offset)
+      failpoint('walAfterSync')
       this.#finish(batch, file, startedMs)
     } catch (error) {
       this.#fail(error)

@@ -1,4 +1,5 @@
 import { errors } from '../base/errors.js'
+import { failpoint } from '../base/failpoints.js'
 import { latin1FromBytes } from '../base/latin1.js'
 import type { WatchCreateRequest, WatchRequest } from '../wire/rpc.js'
 import { CONTROL_BYTES_MAX, WATCHES_PER_STREAM_MAX } from './limits.js'
@@ -130,6 +131,7 @@ export class WatchStream {
     this.#noteDrained()
     this.#queuedResponses++
     this.#queuedEvents += eventCount
+    failpoint('beforeSendWatchResponse')
     const hasRoom = this.#sink.sendEncoded(parts)
     const { streamBytesMax, streamResponsesMax } = this.#host
     if (
@@ -186,6 +188,7 @@ export class WatchStream {
     this.#noteDrained()
     const encoded = this.#host.encoder.control(revision, response)
     this.#controlBytes += encoded.length
+    failpoint('beforeSendWatchResponse')
     const hasRoom = this.#sink.sendEncoded([encoded])
     if (hasRoom || this.#isBlocked) return
     this.#isBlocked = true
