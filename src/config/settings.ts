@@ -14,7 +14,13 @@ import {
   UINT64,
   value,
 } from './go-value.js'
-import { parseServerUrls, type ServerUrl, uniqueUrls, urlTexts } from './server-url.js'
+import {
+  parseServerUrls,
+  type ServerUrl,
+  splitHostPort,
+  uniqueUrls,
+  urlTexts,
+} from './server-url.js'
 
 /** Any value a flag can have. */
 export type FlagValue = FlagValues[keyof FlagValues]
@@ -37,13 +43,14 @@ export function parseOrigins(text: string): Parsed<readonly string[]> {
   return urls.kind === 'refused' ? urls : value(urlTexts(urls.value))
 }
 
-/** `IP:port` as etcd 2.x reads it; an IPv6 address has no form here, as it had none there. */
+/** `IP:port` as etcd 2.3 reads it: an IPv6 address in brackets, a decimal port of any size. */
 function parseAddress(text: string): Parsed<string> {
-  const [host = '', port = '', ...more] = text.trim().split(':')
-  if (!text.includes(':') || more.length > 0) return refused('bad format in address specification')
-  if (isIP(host) === 0) return refused('bad IP in address specification')
+  const split = splitHostPort(text.trim())
+  if (split.kind === 'refused') return split
+  const { host, port } = split.value
+  if (isIP(host) === 0 || host.includes('%')) return refused('bad IP in address specification')
   if (!/^[+-]?\d+$/.test(port)) return refused('bad port in address specification')
-  return value(`${host}:${Number(port)}`)
+  return value(`${host.includes(':') ? `[${host}]` : host}:${Number(port)}`)
 }
 
 /** Reads the text of a flag as Go's flag package and etcd's own flag types do. */
@@ -153,6 +160,14 @@ export class Settings {
     const parsed = parseFlagText(flag, text)
     if (parsed.kind === 'refused') return parsed.reason
     this.set(flag, parsed.value)
+    return undefined
+  }
+
+  /** Stores what other flags say about this one, which does not count as given itself. */
+  derive(flag: NamedFlag, text: string): string | undefined {
+    const parsed = parseFlagText(flag, text)
+    if (parsed.kind === 'refused') return parsed.reason
+    this.#values.set(flag.name, parsed.value)
     return undefined
   }
 

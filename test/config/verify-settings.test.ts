@@ -125,10 +125,6 @@ const verified: readonly (readonly [readonly string[], string])[] = [
     ['--tls-min-version=TLS1.3', '--cipher-suites=a'],
     'cipher suites cannot be configured when only TLS1.3 is enabled',
   ],
-  [
-    ['--addr=1.2.3.4:5', '--advertise-client-urls=http://a:1'],
-    'Set only one of flags -advertise-client-urls and -addr',
-  ],
 ]
 
 const atStart: readonly (readonly [readonly string[], string])[] = [
@@ -235,14 +231,6 @@ test('compaction retention counts hours, revisions or a duration', () => {
     kind: 'revision',
     retentionRevisions: 7,
   })
-})
-
-test('names of 2.x mean what they meant', () => {
-  const config = configOf(given(['--addr=1.2.3.4:5', '--peer-addr=1.2.3.4:6', '--ca-file=ca']))
-  expect(config.advertiseClientUrls.map((url) => url.text)).toEqual(['http://1.2.3.4:5'])
-  expect(config.listenClientUrls.map((url) => url.text)).toEqual(['http://[::]:5'])
-  expect(config.listenPeerUrls.map((url) => url.text)).toEqual(['http://[::]:6'])
-  expect(config.clientTls).toMatchObject({ trustedCaFile: 'ca', certAuth: true })
 })
 
 test('zero and negative numbers stand for what etcd says', () => {

@@ -8,6 +8,11 @@ const places = {
   etcd: ETCD,
   etcdctl: '/usr/bin/etcdctl',
   'python3-etcd3': '/usr/lib/python3/dist-packages/etcd3/__init__.py',
+  'python3-etcd': '/usr/lib/python3/dist-packages/etcd/__init__.py',
+  'vip-manager': '/usr/bin/vip-manager',
+  patroni: '/usr/bin/patroni',
+  'postgresql-15': '/usr/lib/postgresql/15/bin/postgres',
+  iproute2: '/usr/sbin/ip',
   'ruby-foreman': '/usr/bin/foreman',
 } as const
 
