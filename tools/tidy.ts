@@ -28,7 +28,7 @@ export const LEVELS: Readonly<Record<string, number>> = {
   'api-v2': 6,
   ops: 6,
   config: 7,
-  discovery: 7,
+  discovery: 7.2,
   proxy: 7,
   daemon: 7.5,
   ctl: 8,

@@ -58,7 +58,6 @@ const unavailable: Partial<Readonly<Record<Feature, string>>> = {
   'socket-reuse-port': 'SO_REUSEPORT cannot be set on Node.js 20',
   'stop-on-defragmentation': notYet('stopping gRPC while defragmenting'),
   'v2-deprecation': notYet('a stage of v2 deprecation other than not-yet'),
-  'v2-discovery': notYet('v2 discovery'),
   'v2-over-v3': notYet('the v2 API over the v3 store'),
   'v2-proxy': notYet('the v2 proxy mode'),
   'v3-discovery': notYet('v3 discovery'),

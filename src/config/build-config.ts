@@ -1,4 +1,5 @@
 import { featureProblem } from './availability.js'
+import { discoveryConfig } from './discovery-settings.js'
 import { gateEntries, isGateOn } from './feature-gates.js'
 import { flagTable, type NumberFlagName } from './flag-table.js'
 import { INT64, type Parsed, parseDurationMs, parseInteger, refused, value } from './go-value.js'
@@ -147,6 +148,7 @@ function identity(
   | 'initialCluster'
   | 'initialClusterState'
   | 'initialClusterToken'
+  | 'discovery'
 > {
   const name = settings.get('name')
   const dataDir = settings.get('data-dir') || `${name}.etcd`
@@ -163,6 +165,7 @@ function identity(
     initialCluster: createInitialCluster(initialClusterText(settings)),
     initialClusterState: settings.get('initial-cluster-state') === 'existing' ? 'existing' : 'new',
     initialClusterToken: settings.get('initial-cluster-token'),
+    discovery: discoveryConfig(settings),
   }
 }
 

@@ -127,7 +127,8 @@ async function advertiseMismatch(
   return `failed to resolve ${shown} to match --initial-cluster=${expected} (${difference})`
 }
 
-function hasDuplicateUrl(members: UrlsByName): boolean {
+/** Whether two members, or one of them twice, name the same URL. */
+export function hasDuplicateUrl(members: UrlsByName): boolean {
   const texts = [...members.values()].flatMap(urlTexts)
   return new Set(texts).size < texts.length
 }

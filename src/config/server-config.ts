@@ -16,6 +16,44 @@ export interface InitialCluster {
   readonly problem: string | undefined
 }
 
+/** The v3 service that members of a new cluster meet at; a client of etcd's gRPC API reaches it. */
+export interface V3DiscoveryConfig {
+  /** Names the cluster at the service; not ''. */
+  readonly token: string
+  /** `host:port`, `http://`, `https://` or `unix://` addresses; at least one. */
+  readonly endpoints: readonly string[]
+  /** Time a connection may take, ms. Default 2000. */
+  readonly dialTimeoutMs: number
+  /** Time a request may take, ms. Default 5000. */
+  readonly requestTimeoutMs: number
+  /** Time between two pings, ms. Default 2000. */
+  readonly keepAliveTimeMs: number
+  /** Time to wait for the answer to a ping, ms. Default 6000. */
+  readonly keepAliveTimeoutMs: number
+  /** Whether an endpoint without a scheme is plain; certificates overrule it. Default true. */
+  readonly isInsecureTransport: boolean
+  /** Whether the service's certificate goes unverified. Default false. */
+  readonly skipTlsVerify: boolean
+  /** Certificate of this client, '' = none. */
+  readonly certFile: string
+  /** Its key, '' = none. */
+  readonly keyFile: string
+  /** Authorities to trust, '' = the system's. */
+  readonly caFile: string
+  /** '' = no authentication. */
+  readonly user: string
+  readonly password: string
+}
+
+/** Who tells a new member of the others when `--initial-cluster` does not. */
+export type DiscoveryConfig =
+  | Readonly<{ kind: 'none' }>
+  /** `url` is the token's, `proxy` an HTTP proxy or ''; `fallback` is for a full cluster. */
+  | Readonly<{ kind: 'v2'; url: string; proxy: string; fallback: 'exit' | 'proxy' }>
+  /** SRV records of `domain`; `service` is a suffix to the service names, '' = none. */
+  | Readonly<{ kind: 'dns'; domain: string; service: string }>
+  | Readonly<{ kind: 'v3'; service: V3DiscoveryConfig }>
+
 /** TLS of one side: the client listeners, or the peer listeners and the connections to peers. */
 export interface TlsConfig {
   /** Certificate file, '' = none. Read again on each handshake. Default ''. */
@@ -101,6 +139,8 @@ export interface ServerConfig {
   readonly initialCluster: InitialCluster
   /** Whether the cluster starts now or this member joins it. Default 'new'. */
   readonly initialClusterState: 'new' | 'existing'
+  /** Where a new member learns of the others instead. Default none. */
+  readonly discovery: DiscoveryConfig
   /** Goes into cluster and member ids. Default 'etcd-cluster'. */
   readonly initialClusterToken: string
   /** Make this member the only one of a new cluster, with its data. Default false. */

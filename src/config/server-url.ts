@@ -14,10 +14,16 @@ export interface ServerUrl {
   readonly path: string
 }
 
-interface GoUrl {
+/** A URL in the parts that Go's `net/url` finds; nothing is unescaped. */
+export interface GoUrl {
+  /** Lower case; '' when there is none. */
   readonly scheme: string
+  /** `host:port` as given, without user info; '' when there is none. */
   readonly host: string
   readonly path: string
+  /** What follows the `?`, without it; '' when there is nothing. */
+  readonly query: string
+  /** Canonical text: lower-case scheme, the rest as given. */
   readonly text: string
 }
 
@@ -47,8 +53,8 @@ function hostProblem(host: string): string | undefined {
   return `invalid character ${goQuote(character[0])} in host name`
 }
 
-/** The part of `net/url.Parse` that a server URL can meet, with its texts. */
-function parseGoUrl(raw: string): Parsed<GoUrl> {
+/** The part of `net/url.Parse` that the URLs of a configuration can meet, with its texts. */
+export function parseGoUrl(raw: string): Parsed<GoUrl> {
   if ([...raw].some((character) => character < ' ' || character === '\u007f')) {
     return failed(raw, 'net/url: invalid control character in URL')
   }
@@ -57,19 +63,20 @@ function parseGoUrl(raw: string): Parsed<GoUrl> {
   if (split === undefined) return failed(raw, 'missing protocol scheme')
   const { scheme } = split
   const [rest = ''] = split.rest.split('?', 1)
+  const query = split.rest.slice(rest.length + 1)
   const text = scheme + raw.slice(scheme.length)
   if (!rest.startsWith('//')) {
     const [segment = ''] = rest.split('/', 1)
     if (scheme === '' && segment.includes(':')) {
       return failed(raw, 'first path segment in URL cannot contain colon')
     }
-    return value({ scheme, host: '', path: rest.startsWith('/') ? rest : '', text })
+    return value({ scheme, host: '', path: rest.startsWith('/') ? rest : '', query, text })
   }
   const authority = rest.slice(2).split('/', 1)[0] ?? ''
   const host = authority.slice(authority.lastIndexOf('@') + 1)
   const problem = hostProblem(host)
   if (problem !== undefined) return failed(raw, problem)
-  return value({ scheme, host, path: rest.slice(2 + authority.length), text })
+  return value({ scheme, host, path: rest.slice(2 + authority.length), query, text })
 }
 
 /** `net.SplitHostPort`: host without brackets and port text, or Go's reason. */

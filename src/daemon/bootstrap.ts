@@ -14,6 +14,7 @@ import { invariant } from '../base/invariant.js'
 import { MIN_CLUSTER_VERSION, SERVER_VERSION } from '../base/version.js'
 import {
   checkInitialCluster,
+  formatUrlsByName,
   type ResolveHost,
   type UrlsByName,
 } from '../config/initial-cluster.js'
@@ -40,6 +41,7 @@ import { Wal } from '../wal/wal.js'
 import type { WalOptions } from '../wal/wal-options.js'
 import { WalMetadata } from '../wire/disk-messages.js'
 import type { HardState, Snapshot } from '../wire/raftpb.js'
+import { joinDiscoveredCluster, type LocatedCluster, locateCluster } from './discover-cluster.js'
 import { forceNewCluster } from './force-new-cluster.js'
 
 /** Where a member starts from: who it is, its log, and what its state is restored from. */
@@ -58,6 +60,8 @@ export interface StartPoint {
   readonly isNew: boolean
   /** Whether this member is the whole cluster, as far as flags or log say. */
   readonly isAlone: boolean
+  /** The name in the certificates of peers found by DNS; undefined = the host that is dialled. */
+  readonly peerServerName?: string | undefined
 }
 
 /** Where a member's log and snapshots are. */
@@ -96,17 +100,52 @@ export async function findStart(options: BootstrapOptions): Promise<StartPoint> 
   if (isBegun) {
     return config.forceNewCluster ? forceNewCluster(known, { log: options.log }) : known
   }
-  const checked = await checkInitialCluster(config, options.resolveHost)
+  const located = await locateCluster(config, options.log)
+  const start = await firstStart(
+    { ...options, ...withServerName(options, located) },
+    located,
+    known,
+  )
+  return { ...start, peerServerName: located.peerServerName }
+}
+
+/** Dials peers by the name that their certificates carry. */
+function withServerName(
+  { calls }: BootstrapOptions,
+  { peerServerName: servername }: LocatedCluster,
+): Pick<BootstrapOptions, 'calls'> {
+  if (servername === undefined) return { calls }
+  const tlsClientOptions = () => ({ ...calls.tlsClientOptions?.(), servername })
+  return { calls: { ...calls, tlsClientOptions } }
+}
+
+async function firstStart(
+  options: BootstrapOptions,
+  located: LocatedCluster,
+  known: StartPoint | undefined,
+): Promise<StartPoint> {
+  const { config } = options
+  const { initialCluster, token } = located
+  const checked = await checkInitialCluster({ ...config, initialCluster }, options.resolveHost)
   if (checked.kind === 'refused') throw new BootstrapError(checked.error)
+  const initial = membershipOf(config, checked.members, token)
+  const isNew = config.initialClusterState === 'new'
+  if (!isNew && (config.discovery.kind === 'v2' || config.discovery.kind === 'v3')) {
+    throw new BootstrapError(
+      'discovery URL should not be set when joining existing initial cluster',
+    )
+  }
+  return isNew ? found(options, initial, token, known?.wal) : join(options, initial)
+}
+
+function membershipOf(config: ServerConfig, members: UrlsByName, token: string): Membership {
   const initial = Membership.fromInitialCluster({
-    urlsByName: urlTextsOf(checked.members),
-    token: config.initialClusterToken,
+    urlsByName: urlTextsOf(members),
+    token,
     learnersMax: config.learnersMax,
   })
   if (initial.kind === 'refused') throw new BootstrapError(initial.reason)
-  return config.initialClusterState === 'existing'
-    ? join(options, initial.membership)
-    : found(options, initial.membership, known?.wal)
+  return initial.membership
 }
 
 /**
@@ -144,11 +183,17 @@ const createWal = (options: LogPlace, id: MemberId, cluster: ClusterId): Wal =>
 async function found(
   options: BootstrapOptions,
   membership: Membership,
+  token: string,
   wal: Wal | undefined,
 ): Promise<StartPoint> {
-  const own = ownMember(membership, options.config.name)
+  const { config, log } = options
+  const own = ownMember(membership, config.name)
   await refuseIfBootstrapped(options, membership, own)
-  return beginCluster(options, membership, own.id, wal)
+  const text = formatUrlsByName(new Map([[config.name, config.initialAdvertisePeerUrls]]))
+  const discovered = await joinDiscoveredCluster(config, { id: own.id, text }, log)
+  if (discovered === undefined) return beginCluster(options, membership, own.id, wal)
+  const whole = membershipOf(config, discovered, token)
+  return beginCluster(options, whole, ownMember(whole, config.name).id, wal)
 }
 
 /** The log of a new cluster begins with one change of membership per member, committed already. */

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { InvariantViolation } from '../base/invariant.js'
 import { detectDefaultHost } from '../config/default-host.js'
 import type { Notice } from '../config/notice.js'
-import { parseServerConfig, startFailureNotices } from '../config/parse-config.js'
+import { parseServerConfig } from '../config/parse-config.js'
 import { installFailpoints } from '../platform/failpoint-server.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
 import { EtcdServer } from './server.js'
+import { startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
 
 /** Exit code after the program contradicted itself. */
@@ -64,7 +65,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     })
   } catch (error) {
     if (error instanceof InvariantViolation) throw error
-    logNotices(log, startFailureNotices(error instanceof Error ? error.message : String(error)))
+    logNotices(log, startFailure(error, outcome.config))
     log.flush()
     process.exit(FAILED_EXIT_CODE)
   }

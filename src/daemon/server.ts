@@ -215,12 +215,12 @@ export class EtcdServer {
     })
   }
 
-  #callOptions(identities: Identities) {
-    const { peer } = identities
+  #callOptions({ peer }: Identities, servername?: string) {
+    const named = servername === undefined ? {} : { servername }
     return {
       dialTimeoutMs: 1000 + this.#config.electionTimeoutMs,
       timeoutMs: PEER_CALL_TIMEOUT_MS,
-      ...(peer === undefined ? {} : { tlsClientOptions: () => peer.clientOptions() }),
+      ...(peer && { tlsClientOptions: () => ({ ...peer.clientOptions(), ...named }) }),
     }
   }
 
@@ -230,7 +230,7 @@ export class EtcdServer {
     identities: Identities,
   ): Promise<{ member: Member; transport: PeerTransport }> {
     const config = this.#config
-    const calls = this.#callOptions(identities)
+    const calls = this.#callOptions(identities, start.peerServerName)
     const { member, network } = await composeMember({
       start,
       settings: memberSettingsOf(config),

@@ -52,9 +52,10 @@ function dialTls(
   const name = url.hostname.replace(/^\[|\]$/g, '')
   return connectTls({
     ...target,
-    ...options.tlsClientOptions?.(),
     ALPNProtocols: ['http/1.1'],
     ...(isIP(name) === 0 && !isUnix(url) ? { servername: name } : {}),
+    // Last, as they may name the server in place of its host.
+    ...options.tlsClientOptions?.(),
   })
 }
 

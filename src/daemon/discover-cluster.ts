@@ -1,0 +1,87 @@
+/** The members of a first start, when they are told of by others than `--initial-cluster`. */
+import { idToHex, type MemberId } from '../base/ids.js'
+import { exhaustive } from '../base/invariant.js'
+import {
+  createInitialCluster,
+  formatUrlsByName,
+  hasDuplicateUrl,
+  type UrlsByName,
+} from '../config/initial-cluster.js'
+import type { InitialCluster, ServerConfig } from '../config/server-config.js'
+import type { Log } from '../ports/log.js'
+
+/** What is known of the cluster before a discovery service was asked. */
+export interface LocatedCluster {
+  readonly initialCluster: InitialCluster
+  /** Goes into cluster and member ids. */
+  readonly token: string
+  /** The name that peers' certificates must carry in place of their host; undefined = the host. */
+  readonly peerServerName: string | undefined
+}
+
+function ownAlone(config: ServerConfig): InitialCluster {
+  const urls = config.initialAdvertisePeerUrls
+  return {
+    text: formatUrlsByName(new Map([[config.name, urls]])),
+    members: new Map([[config.name, urls]]),
+    problem: undefined,
+  }
+}
+
+/**
+ * The members by flags or DNS; with a discovery service this member alone, which is what its id is
+ * made from. What is wrong with the result is in its `problem`.
+ */
+export async function locateCluster(config: ServerConfig, _log: Log): Promise<LocatedCluster> {
+  const { discovery, initialCluster, initialClusterToken } = config
+  switch (discovery.kind) {
+    case 'none':
+    case 'dns':
+    case 'v3':
+      return { initialCluster, token: initialClusterToken, peerServerName: undefined }
+    case 'v2':
+      return { initialCluster: ownAlone(config), token: discovery.url, peerServerName: undefined }
+    default:
+      return exhaustive(discovery)
+  }
+}
+
+/**
+ * The whole cluster from the discovery service, this member registered there; `undefined` when no
+ * service is set. Waits until all members have come. Rejects with a DiscoveryError.
+ */
+export async function joinDiscoveredCluster(
+  config: ServerConfig,
+  own: Readonly<{ id: MemberId; text: string }>,
+  log: Log,
+): Promise<UrlsByName | undefined> {
+  const text = await discoveredText(config, own, log)
+  if (text === undefined) return undefined
+  const { members, problem } = createInitialCluster(text)
+  if (problem !== undefined) throw new Error(problem)
+  if (hasDuplicateUrl(members)) {
+    throw new Error(`discovery cluster ${formatUrlsByName(members)} has duplicate url`)
+  }
+  return members
+}
+
+async function discoveredText(
+  config: ServerConfig,
+  own: Readonly<{ id: MemberId; text: string }>,
+  log: Log,
+): Promise<string | undefined> {
+  const { discovery } = config
+  switch (discovery.kind) {
+    case 'none':
+    case 'dns':
+    case 'v3':
+      return undefined
+    case 'v2': {
+      const { joinByV2Discovery } = await import('../discovery/v2-discovery.js')
+      const { url, proxy } = discovery
+      return joinByV2Discovery({ url, proxy, memberId: idToHex(own.id), config: own.text, log })
+    }
+    default:
+      return exhaustive(discovery)
+  }
+}
