@@ -26,7 +26,6 @@ const features = [
   'v2-deprecation',
   'v2-discovery',
   'v2-over-v3',
-  'v2-proxy',
   'v3-discovery',
 ] as const
 
@@ -59,7 +58,6 @@ const unavailable: Partial<Readonly<Record<Feature, string>>> = {
   'stop-on-defragmentation': notYet('stopping gRPC while defragmenting'),
   'v2-deprecation': notYet('a stage of v2 deprecation other than not-yet'),
   'v2-over-v3': notYet('the v2 API over the v3 store'),
-  'v2-proxy': notYet('the v2 proxy mode'),
   'v3-discovery': notYet('v3 discovery'),
 }
 

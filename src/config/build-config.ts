@@ -10,6 +10,7 @@ import type {
   LogLevel,
   ServerConfig,
   TlsVersion,
+  V2ProxyConfig,
 } from './server-config.js'
 import type { Settings } from './settings.js'
 import { clientTls, clientTlsProblem, peerTls, peerTlsProblem } from './tls-settings.js'
@@ -298,7 +299,20 @@ function service(settings: Settings): Part<RestKeys> {
     metrics: settings.get('metrics') === 'extensive' ? 'extensive' : 'basic',
     enableGrpcGateway: settings.get('enable-grpc-gateway'),
     enableV2: settings.get('enable-v2'),
+    v2Proxy: v2Proxy(settings),
     log: buildLogConfig(settings),
+  }
+}
+
+function v2Proxy(settings: Settings): V2ProxyConfig {
+  const mode = settings.get('proxy')
+  return {
+    mode: mode === 'on' || mode === 'readonly' ? mode : 'off',
+    failureWaitMs: settings.get('proxy-failure-wait'),
+    refreshIntervalMs: settings.get('proxy-refresh-interval'),
+    dialTimeoutMs: settings.get('proxy-dial-timeout'),
+    writeTimeoutMs: settings.get('proxy-write-timeout'),
+    readTimeoutMs: settings.get('proxy-read-timeout'),
   }
 }
 

@@ -9,7 +9,6 @@ export const legacyFlags = [
     default: 'off',
     group: 'proxy',
     help: "Serve as a proxy of the v2 API: 'off', 'readonly' or 'on'.",
-    feature: 'v2-proxy',
   },
   {
     name: 'proxy-failure-wait',

@@ -112,6 +112,22 @@ export interface KeepAliveConfig {
   readonly timeoutMs: number
 }
 
+/** The v2 proxy that the process is to be instead of a member; times in milliseconds. */
+export interface V2ProxyConfig {
+  /** 'readonly' refuses everything but GET. Default 'off'. */
+  readonly mode: 'off' | 'readonly' | 'on'
+  /** How long a member that failed is left alone. Default 5000. */
+  readonly failureWaitMs: number
+  /** Between two looks at the list of members. Default 30,000. */
+  readonly refreshIntervalMs: number
+  /** How long connecting may take; 0 = no limit. Default 1000. */
+  readonly dialTimeoutMs: number
+  /** How long sending a request may take; 0 = no limit. Default 5000. */
+  readonly writeTimeoutMs: number
+  /** How long a member may be silent; 0 = no limit. Default 0. */
+  readonly readTimeoutMs: number
+}
+
 /** Everything the process is told at start: checked, complete, never changed. */
 export interface ServerConfig {
   /** Name of this member. Default 'default'. */
@@ -229,6 +245,8 @@ export interface ServerConfig {
   readonly enableGrpcGateway: boolean
   /** Serve the v2 HTTP API. Default false. */
   readonly enableV2: boolean
+  /** Serve as a proxy of the v2 API. */
+  readonly v2Proxy: V2ProxyConfig
   /** How and where to log. */
   readonly log: LogConfig
 }

@@ -3,18 +3,20 @@ import { InvariantViolation } from '../base/invariant.js'
 import { detectDefaultHost } from '../config/default-host.js'
 import type { Notice } from '../config/notice.js'
 import { parseServerConfig } from '../config/parse-config.js'
+import type { ServerConfig } from '../config/server-config.js'
+import { nodeDisk } from '../platform/disk.js'
 import { installFailpoints } from '../platform/failpoint-server.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
+import { type DataDirectoryKind, identifyDataDirectory } from './data-directory.js'
+import { endOnContradictions, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
+import { initialPeerUrls, startV2Proxy } from './v2-proxy.js'
 
-/** Exit code after the program contradicted itself. */
-const INVARIANT_EXIT_CODE = 70
 const FAILED_EXIT_CODE = 1
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 const readText = (path: string): string => readFileSync(path, 'utf8')
 
@@ -56,50 +58,49 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`)
     process.exit(FAILED_EXIT_CODE)
   }
-  let server: EtcdServer | undefined
+  const kind = directoryKind(outcome.config, log)
   try {
-    server = await EtcdServer.start({
-      config: outcome.config,
-      log,
-      onEnd: (reason, message) => void end(server, log, reason, message),
-    })
+    await serve(outcome.config, kind, log)
   } catch (error) {
     if (error instanceof InvariantViolation) throw error
     logNotices(log, startFailure(error, outcome.config))
     log.flush()
     process.exit(FAILED_EXIT_CODE)
   }
-  stopOnSignals(server, log)
   notifySystemd(log)
 }
 
-/** Nothing may go on after the program contradicted itself, least of all acknowledging writes. */
-function endOnContradictions(log: ProcessLog): void {
-  const onError = (error: unknown): void => {
-    const shown = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    log.fatal('the process contradicted itself and ends', { error: shown })
+/** A directory of two owners is nobody's: the process ends. */
+function directoryKind({ dataDir }: ServerConfig, log: ProcessLog): DataDirectoryKind {
+  try {
+    return identifyDataDirectory(nodeDisk, dataDir, log)
+  } catch (error) {
+    log.fatal(error instanceof Error ? error.message : String(error))
     log.flush()
-    process.exit(INVARIANT_EXIT_CODE)
+    process.exit(FAILED_EXIT_CODE)
   }
-  process.on('uncaughtException', onError)
-  process.on('unhandledRejection', onError)
 }
 
-/** Stops in order, then ends by the same signal, as etcd does: supervisors look at that. */
-function stopOnSignals(server: EtcdServer, log: ProcessLog): void {
-  for (const signal of SIGNALS) {
-    process.once(signal, () => {
-      log.info('received signal; shutting down', {
-        signal: signal === 'SIGTERM' ? 'terminated' : 'interrupt',
-      })
-      void server.stop().then(() => {
-        log.flush()
-        if (process.pid === 1) process.exit(0)
-        for (const other of SIGNALS) process.removeAllListeners(other)
-        process.kill(process.pid, signal)
-      })
-    })
+/** Serves as what the data directory belongs to; an empty one becomes what the flags ask for. */
+async function serve(
+  config: ServerConfig,
+  kind: DataDirectoryKind,
+  log: ProcessLog,
+): Promise<void> {
+  if (kind === 'proxy' || (kind === 'empty' && config.v2Proxy.mode !== 'off')) {
+    const findPeerUrls = async (): Promise<readonly string[]> => initialPeerUrls(config)
+    const proxy = await startV2Proxy({ config, log, findPeerUrls })
+    stopOnSignals(() => proxy.stop(), log)
+    return
   }
+  let server: EtcdServer | undefined
+  server = await EtcdServer.start({
+    config,
+    log,
+    onEnd: (reason, message) => void end(server, log, reason, message),
+  })
+  const started = server
+  stopOnSignals(() => started.stop(), log)
 }
 
 async function end(

@@ -13,17 +13,26 @@ export interface Identities {
   readonly peer: TlsIdentity | undefined
 }
 
+/** One side of the process that may speak TLS. */
+export interface TlsSide {
+  readonly tls: TlsConfig
+  /** Where a certificate of its own making is kept. */
+  readonly directory: string
+  /** What is listened on, or advertised; without a secure one the side has no identity. */
+  readonly urls: readonly ServerUrl[]
+}
+
 /** One side's options, with a certificate made now when it is to make its own. */
-async function identityOf(
+export async function identityOf(
   config: ServerConfig,
-  side: { readonly tls: TlsConfig; readonly folder: string; readonly urls: readonly ServerUrl[] },
+  side: TlsSide,
 ): Promise<TlsIdentity | undefined> {
   const { tls } = side
   if (!side.urls.some(isSecure)) return undefined
   let { certFile, keyFile } = tls
   if (tls.isAuto) {
     const made = await selfSignedCertificate({
-      directory: join(config.dataDir, 'fixtures', side.folder),
+      directory: side.directory,
       hosts: hostsOf(side.urls),
       validityYears: config.selfSignedCertValidityYears,
       nowMs: Date.now(),
@@ -50,7 +59,7 @@ export async function createIdentities(config: ServerConfig): Promise<Identities
   return {
     client: await identityOf(config, {
       tls: config.clientTls,
-      folder: 'client',
+      directory: join(config.dataDir, 'fixtures', 'client'),
       urls: [
         ...config.listenClientUrls,
         ...config.listenClientHttpUrls,
@@ -60,7 +69,7 @@ export async function createIdentities(config: ServerConfig): Promise<Identities
     }),
     peer: await identityOf(config, {
       tls: config.peerTls,
-      folder: 'peer',
+      directory: join(config.dataDir, 'fixtures', 'peer'),
       urls: [...config.listenPeerUrls, ...config.initialAdvertisePeerUrls],
     }),
   }

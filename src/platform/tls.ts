@@ -41,7 +41,7 @@ export interface TlsOptions {
 const isBefore13 = (name: string): boolean => !name.startsWith('TLS_')
 const TLS13_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
 
-const secureVersion = (version: TlsVersion): SecureVersion =>
+export const secureVersion = (version: TlsVersion): SecureVersion =>
   version.replace('TLS', 'TLSv') as SecureVersion
 
 /** OpenSSL's cipher list for Go's suite names; undefined = OpenSSL's default. */
@@ -80,7 +80,7 @@ class WatchedFile {
 }
 
 /** A certificate and its key, re-read when their files change. */
-class ReloadedPair {
+export class ReloadedPair {
   readonly #certificate: WatchedFile
   readonly #key: WatchedFile
   /** Whether the files hold something that was not taken up yet. */

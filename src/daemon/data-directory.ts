@@ -1,0 +1,28 @@
+import type { Disk } from '../ports/disk.js'
+import type { Log } from '../ports/log.js'
+
+/** What a data directory belongs to. */
+export type DataDirectoryKind = 'empty' | 'member' | 'proxy'
+
+/**
+ * Looks at what is in a data directory: the life that began there goes on, whatever the flags say.
+ * Throws when it belongs to a member and to a proxy.
+ */
+export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataDirectoryKind {
+  if (disk.stat(path) === undefined) return 'empty'
+  const names = disk.list(path)
+  for (const name of names) {
+    if (name !== 'member' && name !== 'proxy') {
+      const fields = { filename: name, 'data-dir': path }
+      log.warn('found invalid file under data directory', fields)
+    }
+  }
+  const isMember = names.includes('member')
+  const isProxy = names.includes('proxy')
+  if (isMember && isProxy)
+    throw new Error('invalid datadir; both member and proxy directories exist')
+  if (!isMember && !isProxy) return 'empty'
+  const kind = isMember ? 'member' : 'proxy'
+  log.info('server has been already initialized', { 'data-dir': path, 'dir-type': kind })
+  return kind
+}
