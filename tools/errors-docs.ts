@@ -1,5 +1,6 @@
-/** The page docs/errors.md, made from the two catalogues of src/base. */
+/** The page docs/errors.md, made from the catalogues of src/base. */
 import { type ErrorDefinition, errors } from '../src/base/errors.js'
+import { v2AuthErrors } from '../src/base/v2-auth-errors.js'
 import { v2Errors } from '../src/base/v2-errors.js'
 
 /** Names of the gRPC status codes by number (grpc.io/docs/guides/status-codes). */
@@ -42,6 +43,12 @@ The number is the \`errorCode\` of the JSON answer. Some are historic and never 
 keep their numbers.
 `
 
+const V2_AUTH_HEAD = `
+## v2 users and roles
+
+The \`message\` of the JSON answer of \`/v2/auth\`; \`%s\` stands for names.
+`
+
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
 /** The whole page. */
@@ -57,6 +64,9 @@ export function errorsPage(): string {
   const v2 = Object.entries(v2Errors).map(([code, { message, httpStatus }]) =>
     row([code, String(httpStatus), `\`${message}\``]),
   )
+  const v2Auth = Object.entries(v2AuthErrors).map(([code, { message, httpStatus }]) =>
+    row([`\`${code}\``, String(httpStatus), `\`${message}\``]),
+  )
   return [
     HEAD,
     row(['code', 'gRPC status', 'retry', 'message']),
@@ -66,6 +76,10 @@ export function errorsPage(): string {
     row(['errorCode', 'HTTP status', 'message']),
     '|---|---|---|',
     ...v2,
+    V2_AUTH_HEAD,
+    row(['code', 'HTTP status', 'message']),
+    '|---|---|---|',
+    ...v2Auth,
     '',
   ].join('\n')
 }

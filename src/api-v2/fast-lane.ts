@@ -99,6 +99,7 @@ interface PlainRequest {
   readonly target: Target
   readonly before: HeaderList
   readonly form: FormBody | undefined
+  readonly authorization: string
   /** Bytes of head and body. */
   readonly length: number
 }
@@ -115,6 +116,7 @@ class LaneConnection implements Reply {
   /** What was read beyond the request that is being answered. */
   #rest: Buffer | undefined
   #isInTurn = false
+  #authorization = ''
   readonly #onData = (chunk: Buffer): void => this.#read(chunk)
   readonly #onDrain = (): void => this.#advance()
 
@@ -126,6 +128,14 @@ class LaneConnection implements Reply {
     socket.once('close', () => {
       this.#state = 'gone'
     })
+  }
+
+  get authorization(): string {
+    return this.#authorization
+  }
+
+  get socket(): Socket {
+    return this.#socket
   }
 
   #read(chunk: Buffer): void {
@@ -147,6 +157,7 @@ class LaneConnection implements Reply {
       this.#rest =
         request.length < this.#rest.length ? this.#rest.subarray(request.length) : undefined
       this.#state = 'answering'
+      this.#authorization = request.authorization
       const { method, target, before, form } = request
       this.#lane.options.keys.answer({ method, target, reply: this, before, form })
     }
@@ -178,7 +189,7 @@ class LaneConnection implements Reply {
     if (fields.contentLength > PLAIN_BODY_BYTES_MAX || length > bytes.length) return undefined
     const hasForm = method === 'PUT' || method === 'POST'
     const form = hasForm ? plainForm(fields, bytes, bodyStart) : undefined
-    return { method, target, before, form, length }
+    return { method, target, before, form, length, authorization: fields.authorization }
   }
 
   send(status: number, before: HeaderList, more: HeaderList, body: string): void {

@@ -53,6 +53,8 @@ export class KeyWaiters {
 
   /** Answers a wait: with an error, with what the history has, or later. */
   open(response: ServerResponse, headers: HeaderList, operation: KeyOperation): void {
+    // Who asked may have left while their password was checked.
+    if (response.req.socket.destroyed) return
     this.followStore()
     const waiter: { current: Waiter | undefined } = { current: undefined }
     const result = this.#store.watch({

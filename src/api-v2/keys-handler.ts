@@ -1,14 +1,16 @@
 /** /v2/keys: reads, writes and waits (facts: v2-api.md 2 to 6). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { exhaustive, invariant } from '../base/invariant.js'
+import { v2AuthErrors } from '../base/v2-auth-errors.js'
 import { createV2Error } from '../base/v2-errors.js'
 import type { V2ApplyResult } from '../v2store/apply-request.js'
+import type { Access } from './access.js'
 import { answerNotAllowed, type HeaderList } from './answer.js'
 import { type FormBody, formKind, parseFormBody } from './form-body.js'
 import { addGoQuery, type Form } from './go-form.js'
 import type { Target } from './go-path.js'
 import { v2ErrorAnswer, v2EventAnswer } from './key-answer.js'
-import { type KeyOperation, parseKeyRequest, storePath } from './key-request.js'
+import { KEYS_PREFIX, type KeyOperation, parseKeyRequest, storePath } from './key-request.js'
 import { KeyWaiters } from './key-waiters.js'
 import { FORM_BYTES_MAX, readBody } from './read-body.js'
 import { type Reply, ResponseReply } from './reply.js'
@@ -16,6 +18,8 @@ import type { V2Source } from './source.js'
 
 const ALLOWED = 'HEAD,GET,PUT,POST,DELETE'
 const RAFT_INTERNAL = 300
+const UNAUTHORISED = 110
+const NO_CREDENTIALS = v2AuthErrors.INSUFFICIENT_CREDENTIALS.message
 
 /** One request on its way to the answer. */
 interface Exchange {
@@ -28,13 +32,15 @@ interface Exchange {
 
 export class KeysHandler {
   readonly #source: V2Source
+  readonly #access: Access
   readonly #clusterHeader: HeaderList
   readonly waiters: KeyWaiters
   #lastBefore: HeaderList = []
   #lastHeaders: HeaderList
 
-  constructor(source: V2Source) {
+  constructor(source: V2Source, access: Access) {
     this.#source = source
+    this.#access = access
     this.#clusterHeader = ['X-Etcd-Cluster-Id', source.clusterIdText]
     this.#lastHeaders = this.#clusterHeader
     this.waiters = new KeyWaiters(source)
@@ -76,8 +82,9 @@ export class KeysHandler {
     const { method, target, reply, form } = options
     const exchange = { method, target, reply, headers: this.#headersAfter(options.before) }
     const isPlainRead = target.query === '' && (method === 'GET' || method === 'HEAD')
-    if (isPlainRead) this.#read(exchange, storePath(target.path), false, false)
-    else this.#run(exchange, form?.form ?? new Map(), form?.problem)
+    if (isPlainRead && !this.#access.isEnforced) {
+      this.#read(exchange, storePath(target.path), false, false)
+    } else this.#run(exchange, form?.form ?? new Map(), form?.problem)
   }
 
   /** The same array for the same `before`. */
@@ -116,15 +123,30 @@ export class KeysHandler {
       v2ErrorAnswer(reply, headers, parsed.error)
       return
     }
-    const { operation } = parsed
+    const { operation, noValueOnSuccess } = parsed
+    if (!this.#access.isEnforced) {
+      this.#execute(exchange, operation, noValueOnSuccess)
+      return
+    }
+    const key = target.path.slice(KEYS_PREFIX.length)
+    const isWrite = method !== 'GET' && method !== 'HEAD'
+    const access = { key, isWrite, isRecursive: operation.Recursive }
+    void this.#access.mayUse(reply, access).then((isAllowed) => {
+      if (isAllowed) this.#execute(exchange, operation, noValueOnSuccess)
+      else v2ErrorAnswer(reply, headers, createV2Error(UNAUTHORISED, NO_CREDENTIALS, 0))
+    })
+  }
+
+  #execute(exchange: Exchange, operation: KeyOperation, noValueOnSuccess: boolean): void {
+    const { method, reply, headers } = exchange
     if (method === 'GET' && operation.Quorum) {
-      this.#propose(exchange, { ...operation, Method: 'QGET' }, parsed.noValueOnSuccess)
+      this.#propose(exchange, { ...operation, Method: 'QGET' }, noValueOnSuccess)
     } else if (method === 'GET' && operation.Wait) {
       invariant(reply instanceof ResponseReply, 'who waits has a response of its own')
       this.waiters.open(reply.response, headers, operation)
     } else if (method === 'GET' || method === 'HEAD') {
       this.#read(exchange, operation.Path, operation.Recursive, operation.Sorted)
-    } else this.#propose(exchange, operation, parsed.noValueOnSuccess)
+    } else this.#propose(exchange, operation, noValueOnSuccess)
   }
 
   #read(exchange: Exchange, path: string, isRecursive: boolean, isSorted: boolean): void {

@@ -60,6 +60,7 @@ export function createMemberSource(options: MemberSourceOptions): V2Source {
     nowMs: () => clock.wallMs(),
     raftIndex: () => member.committedIndex,
     term: () => member.term,
+    isVersionDecided: () => member.membership.version !== undefined,
     propose: (operation, done) =>
       member.proposeV2(operation, (outcome) => {
         if (outcome.kind === 'failed') {

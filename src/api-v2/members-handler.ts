@@ -4,6 +4,7 @@ import { compareGo, quoteGo, quoteGoList } from '../base/go-json.js'
 import { idToHex, type MemberId, memberId, parseHexId } from '../base/ids.js'
 import { exhaustive } from '../base/invariant.js'
 import type { Member } from '../membership/member.js'
+import type { Access } from './access.js'
 import {
   answer,
   answerMessage,
@@ -12,11 +13,15 @@ import {
   type HeaderList,
   JSON_TYPE,
 } from './answer.js'
+import { answerInsufficient } from './auth-handler.js'
 import { parsePeerUrls } from './member-urls.js'
 import { JSON_BYTES_MAX, readBody } from './read-body.js'
+import { ResponseReply } from './reply.js'
 import type { V2MembershipOutcome, V2Source } from './source.js'
 
 export const MEMBERS_PREFIX = '/v2/members'
+
+const ALLOWED: readonly string[] = ['GET', 'POST', 'DELETE', 'PUT']
 
 /** A member as clients of the v2 API see it; a learner looks like any other. */
 export function encodeV2Member(member: Member): string {
@@ -37,12 +42,35 @@ interface Exchange {
 
 export class MembersHandler {
   readonly #source: V2Source
+  readonly #access: Access
 
-  constructor(source: V2Source) {
+  constructor(source: V2Source, access: Access) {
     this.#source = source
+    this.#access = access
   }
 
   handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    before: HeaderList,
+  ): void {
+    const { method = '' } = request
+    if (!ALLOWED.includes(method)) {
+      answerNotAllowed(response, before, ALLOWED.join(','))
+      return
+    }
+    if (method === 'GET' || !this.#access.isEnforced) {
+      this.#serve(request, response, path, before)
+      return
+    }
+    void this.#access.mayAdminister(new ResponseReply(response), path).then((isAllowed) => {
+      if (isAllowed) this.#serve(request, response, path, before)
+      else answerInsufficient(response, before)
+    })
+  }
+
+  #serve(
     request: IncomingMessage,
     response: ServerResponse,
     path: string,
@@ -52,9 +80,6 @@ export class MembersHandler {
     const exchange = { response, headers }
     const rest = path.slice(MEMBERS_PREFIX.length).replace(/^\//, '')
     switch (request.method) {
-      case 'GET':
-        this.#get(exchange, rest)
-        return
       case 'POST':
         this.#withUrls(request, exchange, (urls) => this.#add(exchange, urls))
         return
@@ -71,7 +96,7 @@ export class MembersHandler {
         )
         return
       default:
-        answerNotAllowed(response, before, 'GET,POST,DELETE,PUT')
+        this.#get(exchange, rest)
     }
   }
 

@@ -8,6 +8,8 @@ export interface PlainFields {
   readonly host: string
   readonly origin: string | undefined
   readonly contentType: string | undefined
+  /** Empty = there is none. */
+  readonly authorization: string
   /** Bytes of the body; 0 when there is none. */
   readonly contentLength: number
 }
@@ -15,7 +17,7 @@ export interface PlainFields {
 /** Fields whose presence needs Node: other framing, protocols, or an interim answer. */
 const UNUSUAL = new Set(['transfer-encoding', 'upgrade', 'expect', 'connection', 'trailer', 'te'])
 /** A field that may come once only, and matters here. */
-const KNOWN = new Set(['host', 'origin', 'content-type', 'content-length'])
+const KNOWN = new Set(['host', 'origin', 'content-type', 'content-length', 'authorization'])
 
 const NAME = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/.source
 const VALUE = /[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?/.source
@@ -45,6 +47,7 @@ export function parsePlainFields(block: string): PlainFields | undefined {
     host,
     origin: found.get('origin'),
     contentType: found.get('content-type'),
+    authorization: found.get('authorization') ?? '',
     contentLength: Number(length),
   }
 }

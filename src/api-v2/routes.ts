@@ -1,7 +1,6 @@
 /** The v2 API as routes of a fastify application. */
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import type { V2Source } from './source.js'
-import { V2Handler } from './v2-handler.js'
+import type { V2Handler } from './v2-handler.js'
 
 /** Headers that hooks of the application have set so far. */
 function headersOf(reply: FastifyReply): readonly string[] {
@@ -12,12 +11,11 @@ function headersOf(reply: FastifyReply): readonly string[] {
 
 /**
  * Registers all of /v2, and Go's redirects of unclean paths for every route registered after it.
- * The answers are written to Node's response directly, before fastify reads the body. Returns the
- * handler, which may also stand before fastify (`V2Handler.maybeHandleFirst`); given one, it is
- * that one. Waiting clients are sent away when the application closes.
+ * The answers are written to Node's response directly, before fastify reads the body. The handler
+ * may also stand before fastify (`V2Handler.maybeHandleFirst`). Waiting clients are sent away when
+ * the application closes.
  */
-export function registerV2Routes(app: FastifyInstance, source: V2Source | V2Handler): V2Handler {
-  const handler = source instanceof V2Handler ? source : new V2Handler(source)
+export function registerV2Routes(app: FastifyInstance, handler: V2Handler): void {
   app.addHook('onRequest', (request, reply, done) => {
     if (handler.maybeHandle(request.raw, reply.raw, headersOf(reply))) reply.hijack()
     else done()
@@ -26,5 +24,4 @@ export function registerV2Routes(app: FastifyInstance, source: V2Source | V2Hand
     handler.close()
     done()
   })
-  return handler
 }

@@ -37,6 +37,8 @@ export interface V2Source {
   /** The commit index, for X-Raft-Index. */
   raftIndex(): number
   term(): number
+  /** Whether the cluster has agreed on its version: before, users and roles cannot be looked at. */
+  isVersionDecided(): boolean
 
   /** Puts one request through the log; `done` comes once, within the request timeout. */
   propose(operation: KeyOperation, done: (outcome: V2Outcome) => void): void

@@ -3,8 +3,10 @@
  * before it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { quoteGo } from '../base/go-json.js'
 import type { HttpAccess } from '../base/http-access.js'
+import type { Log } from '../ports/log.js'
+import type { Passwords } from '../ports/passwords.js'
+import { Access, type CertificateNames } from './access.js'
 import {
   answer,
   answerMessage,
@@ -15,6 +17,8 @@ import {
   keepQuietAboutConnection,
   TEXT_TYPE,
 } from './answer.js'
+import { AUTH_PREFIX, AuthHandler } from './auth-handler.js'
+import { AuthStore } from './auth-store.js'
 import { cleanMuxPath, escapePath, parseTarget, redirectPage, type Target } from './go-path.js'
 import { KEYS_PREFIX } from './key-request.js'
 import { KeysHandler } from './keys-handler.js'
@@ -23,21 +27,32 @@ import type { V2Source } from './source.js'
 import { leaderStatsJson, selfStatsJson } from './stats-json.js'
 
 const STATS_PREFIX = '/v2/stats'
-const AUTH_PREFIX = '/v2/auth'
 const NO_HEADERS: HeaderList = []
 
 const isBelow = (path: string, prefix: string): boolean =>
   path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/')
 
+export interface V2HandlerOptions {
+  readonly source: V2Source
+  readonly passwords: Passwords
+  readonly log: Log
+  /** Only with --client-cert-auth. */
+  readonly certificateNames?: CertificateNames | undefined
+}
+
 export class V2Handler {
   readonly #source: V2Source
   readonly #keys: KeysHandler
   readonly #members: MembersHandler
+  readonly #auth: AuthHandler
 
-  constructor(source: V2Source) {
+  constructor({ source, passwords, log, certificateNames }: V2HandlerOptions) {
+    const store = new AuthStore({ source, passwords, log })
+    const access = new Access({ store, log, certificateNames })
     this.#source = source
-    this.#keys = new KeysHandler(source)
-    this.#members = new MembersHandler(source)
+    this.#keys = new KeysHandler(source, access)
+    this.#members = new MembersHandler(source, access)
+    this.#auth = new AuthHandler({ source, store, access, log })
   }
 
   /** For the fast lane. */
@@ -106,7 +121,7 @@ export class V2Handler {
     else if (isBelow(path, MEMBERS_PREFIX)) this.#members.handle(request, response, path, before)
     else if (path === '/v2/machines') this.#machines(request, response, before)
     else if (isBelow(path, STATS_PREFIX)) this.#stats(request, response, path, before)
-    else if (isBelow(path, AUTH_PREFIX)) this.#auth(request, response, path, before)
+    else if (isBelow(path, AUTH_PREFIX)) this.#auth.handle(request, response, target, before)
     else answerText(response, 404, before, '404 page not found')
   }
 
@@ -156,33 +171,6 @@ export class V2Handler {
     if (json === undefined) answerMessage(response, 403, before, 'not current leader')
     else answer(response, 200, [...before, 'Content-Type', JSON_TYPE], json)
   }
-
-  /**
-   * Users and roles of the v2 API are not there: it says so by name, and that nothing is enforced.
-   */
-  #auth(
-    request: IncomingMessage,
-    response: ServerResponse,
-    path: string,
-    before: HeaderList,
-  ): void {
-    const page = path.slice(AUTH_PREFIX.length)
-    const headers = [...before, 'X-Etcd-Cluster-Id', this.#source.clusterIdText]
-    if (page === '/enable') {
-      const { method } = request
-      if (method === 'GET') {
-        answer(response, 200, [...headers, 'Content-Type', JSON_TYPE], '{"enabled":false}\n')
-      } else if (method === 'PUT' || method === 'DELETE') refuseAuth(response, headers, path)
-      else answerNotAllowed(response, before, 'GET,PUT,DELETE')
-    } else if (/^\/(?:users|roles)(?:\/|$)/.test(page)) refuseAuth(response, headers, path)
-    else answerText(response, 404, before, '404 page not found')
-  }
-}
-
-function refuseAuth(response: ServerResponse, headers: HeaderList, path: string): void {
-  const text = `${path} is not available in this version: the v2 API has no users and roles here`
-  const body = `{"message":${quoteGo(text)}}`
-  answer(response, 501, [...headers, 'Content-Type', JSON_TYPE], body)
 }
 
 /** What Go's server says to a request that it cannot parse; it closes the connection. */

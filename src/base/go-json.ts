@@ -109,8 +109,13 @@ class ExactParser {
     this.#text = text
   }
 
+  /** The value at the start; what follows it is not looked at. */
+  first(): ExactJson {
+    return this.#value(0)
+  }
+
   document(): ExactJson {
-    const value = this.#value(0)
+    const value = this.first()
     this.#skipSpace()
     if (this.#at !== this.#text.length) throw new Refused('text after the value')
     return value
@@ -220,9 +225,16 @@ class ExactParser {
  * Parses JSON without losing bits of integers; `undefined` when the text is not JSON or nests too
  * deep.
  */
-export function parseExactJson(text: string): ExactJson | undefined {
+export const parseExactJson = (text: string): ExactJson | undefined =>
+  unlessRefused(() => new ExactParser(text).document())
+
+/** The same for the first value of a stream: what follows it may be anything. */
+export const parseFirstExactJson = (text: string): ExactJson | undefined =>
+  unlessRefused(() => new ExactParser(text).first())
+
+function unlessRefused(parse: () => ExactJson): ExactJson | undefined {
   try {
-    return new ExactParser(text).document()
+    return parse()
   } catch (thrown) {
     if (thrown instanceof Refused || thrown instanceof SyntaxError) return undefined
     throw thrown

@@ -5,6 +5,8 @@ import { idToHex, type MemberId, memberId, parseHexId } from './ids.js'
 export const CLUSTER_NAMESPACE = '/0'
 /** The root of users' keys; `/v2/keys/X` is `/1/X`. Read-only as a node. */
 export const KEYS_NAMESPACE = '/1'
+/** The root of users and roles of the v2 API. Made by the first of them; holds no keys. */
+export const AUTH_NAMESPACE = '/2'
 
 export const MEMBERS_PATH = '/0/members'
 export const REMOVED_MEMBERS_PATH = '/0/removed_members'

@@ -39,6 +39,7 @@ import { PeerTransport } from '../peer/peer-transport.js'
 import { nodeDisk } from '../platform/disk.js'
 import { LevelEngines } from '../platform/level-engine.js'
 import type { ProcessLog } from '../platform/log.js'
+import { PasswordThreads } from '../platform/password-threads.js'
 import { systemClock, systemEntropy, turnScheduler } from '../platform/system.js'
 import type { RpcMethod } from '../ports/rpc.js'
 import { SnapshotFiles } from '../snapshot/snapshot-files.js'
@@ -54,7 +55,7 @@ import { memberSettingsOf } from './member-settings.js'
 import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
 import { PeerRoutes } from './peer-routes.js'
 import { watchSlowRequests } from './slow-requests.js'
-import { admission, createIdentities, type Identities } from './tls.js'
+import { admission, createIdentities, type Identities, verifiedNames } from './tls.js'
 
 /** How long connections may take to end when the process stops, ms. */
 const DRAIN_GRACE_MS = 1000
@@ -68,6 +69,8 @@ const HTTP_IDLE_MS = 5 * 60 * 1000
 const PUBLISH_RETRY_MS = 100
 /** What gRPC takes beside the largest request (facts: v3-api.md 2). */
 const GRPC_OVERHEAD_BYTES = 512 * 1024
+/** What bcrypt costs in etcd's v2 API, whatever --bcrypt-cost says. */
+const V2_PASSWORD_COST = 10
 /** How long a call to another member may take, ms. */
 const PEER_CALL_TIMEOUT_MS = 5000
 
@@ -91,6 +94,7 @@ export class EtcdServer {
   readonly #metrics = new Metrics()
   readonly #health = new HealthService()
   readonly #traffic = new AppendTraffic(systemClock)
+  readonly #passwords = new PasswordThreads({ cost: V2_PASSWORD_COST })
   readonly #listeners: Listener[] = []
   readonly #timers: Timer[] = []
   readonly #grpcServers: GrpcServer[] = []
@@ -148,6 +152,7 @@ export class EtcdServer {
     this.#transport?.stop()
     await Promise.all(this.#grpcServers.map((server) => server.drain(DRAIN_GRACE_MS)))
     await this.#closeListeners()
+    await this.#passwords.close()
     this.#log.info('closed etcd server', {
       name: this.#config.name,
       'data-dir': this.#config.dataDir,
@@ -523,7 +528,13 @@ export class EtcdServer {
       leaderSinceMs: () =>
         systemClock.wallMs() - (systemClock.monotonicMs() - member.leaderElectedMs),
     })
-    return new V2Handler(source)
+    const { certAuth } = this.#config.clientTls
+    return new V2Handler({
+      source,
+      passwords: this.#passwords,
+      log: this.#log,
+      certificateNames: certAuth ? verifiedNames : undefined,
+    })
   }
 
   #methods(member: Member): RpcMethod[] {

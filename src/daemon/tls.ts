@@ -1,8 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
+import { type DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import type { ServerConfig, TlsConfig } from '../config/server-config.js'
 import { isSecure, type ServerUrl } from '../config/server-url.js'
+import { MemorySocket } from '../http2/memory-socket.js'
 import { selfSignedCertificate } from '../platform/self-signed.js'
 import { TlsIdentity, type TlsOptions } from '../platform/tls.js'
 import { hostsOf } from './addresses.js'
@@ -93,6 +95,27 @@ function namesOf(socket: TLSSocket): CertificateNames | undefined {
     dnsNames: among('DNS:'),
     ipAddresses: among('IP Address:'),
   }
+}
+
+/** The most certificates of a chain that are looked at. */
+const CHAIN_LENGTH_MAX = 10
+
+/**
+ * The common names of a verified client's certificate and of those that it was verified with, the
+ * client's first. None where the client showed no certificate.
+ */
+export function verifiedNames(socket: Duplex): readonly string[] {
+  const connection = socket instanceof MemorySocket ? socket.origin : socket
+  if (!(connection instanceof TLSSocket) || !connection.authorized) return []
+  const names: string[] = []
+  let certificate: DetailedPeerCertificate | undefined = connection.getPeerCertificate(true)
+  while (certificate?.subject !== undefined && names.length < CHAIN_LENGTH_MAX) {
+    const { CN } = certificate.subject as { CN?: string | string[] }
+    names.push((Array.isArray(CN) ? CN.at(-1) : CN) ?? '')
+    const issuer: DetailedPeerCertificate | undefined = certificate.issuerCertificate
+    certificate = issuer === certificate ? undefined : issuer
+  }
+  return names
 }
 
 /** `*.example.com` covers one label. */

@@ -22,6 +22,8 @@ export class MemorySocket extends Duplex {
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
   readonly encrypted: boolean
+  /** The connection that this one stands for. */
+  readonly origin: SocketOrigin
   readonly #side: 'client' | 'server'
   /** The other end; itself only within `createPair`. */
   #peer: MemorySocket = this
@@ -32,6 +34,7 @@ export class MemorySocket extends Duplex {
   private constructor(side: 'client' | 'server', origin: SocketOrigin) {
     super({ highWaterMark: MEMORY_SOCKET_BYTES, allowHalfOpen: true })
     this.#side = side
+    this.origin = origin
     this.remoteAddress = origin.remoteAddress
     this.remotePort = origin.remotePort
     this.encrypted = origin.encrypted === true

@@ -6,7 +6,7 @@
  */
 import { invariant } from '../base/invariant.js'
 import { createV2Error, V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
-import { CLUSTER_NAMESPACE, KEYS_NAMESPACE } from '../base/v2-paths.js'
+import { AUTH_NAMESPACE, CLUSTER_NAMESPACE, KEYS_NAMESPACE } from '../base/v2-paths.js'
 import type { V2Action, V2Event, V2NodeView } from './event.js'
 import { type Expiry, TreeNode } from './node.js'
 import { cleanPath, nameOf } from './node-path.js'
@@ -51,6 +51,7 @@ function mismatch(node: TreeNode, { prevValue, prevIndex }: Compared): string | 
 export class V2Store {
   #tree: Tree
   #index = 0
+  #authChanges = 0
   #version = STORE_VERSION
   #statistics = new Statistics()
   readonly #hub = new WatcherHub()
@@ -67,6 +68,14 @@ export class V2Store {
   /** How many changes there have been: every write and every expired node is one. */
   get index(): number {
     return this.#index
+  }
+
+  /**
+   * How often users and roles may have changed since this object was made; 0 = there are none. Who
+   * keeps what is known of them compares this, which costs the hot path nothing.
+   */
+  get authChanges(): number {
+    return this.#authChanges
   }
 
   /** The format's version, 2 unless a snapshot said otherwise. */
@@ -244,6 +253,7 @@ export class V2Store {
     const copy = new V2Store(this.#namespaces)
     copy.#tree = new Tree(this.#tree.root.clone())
     copy.#index = this.#index
+    copy.#authChanges = this.#authChanges
     copy.#version = this.#version
     copy.#statistics = this.#statistics.clone()
     copy.#hub.history = this.#hub.history.clone()
@@ -274,7 +284,13 @@ export class V2Store {
     this.#index = parsed.contents.index
     this.#statistics = parsed.contents.statistics
     this.#version = parsed.contents.version
+    const hasAuth = this.#tree.find(AUTH_NAMESPACE, this.#index).kind === 'node'
+    if (hasAuth || this.#authChanges > 0) this.#authChanges++
     return { kind: 'recovered' }
+  }
+
+  #noteChange(path: string): void {
+    if (path.startsWith(AUTH_NAMESPACE)) this.#authChanges++
   }
 
   #error(code: V2ErrorCode, cause: string): V2Result & { kind: 'error' } {
@@ -324,6 +340,7 @@ export class V2Store {
     })
     this.#tree.add(parent.node, node)
     this.#index++
+    this.#noteChange(path)
     const etcdIndex = this.#index
     return {
       kind: 'event',
@@ -335,6 +352,7 @@ export class V2Store {
   #rewrite(action: V2Action, node: TreeNode, options: UpdateOptions): V2Result {
     const prevNode = node.view(options.nowMs)
     this.#index++
+    this.#noteChange(node.path)
     if (!node.isDirectory) {
       if (options.refresh !== true) node.value = options.value
       node.modifiedIndex = this.#index
@@ -352,6 +370,7 @@ export class V2Store {
     nowMs: number,
   ): { readonly kind: 'event'; readonly event: V2Event } {
     this.#index++
+    this.#noteChange(node.path)
     const event: V2Event = {
       action,
       node: {

@@ -7,11 +7,14 @@ import { V2Handler } from '../../src/api-v2/v2-handler.js'
 import { createHttpAccess } from '../../src/base/http-access.js'
 import { registerAccessControl } from '../../src/ops/access-control.js'
 import { LocalSource } from './local-source.js'
+import { MemoryLog } from './memory-log.js'
+import { quickPasswords } from './quick-passwords.js'
 
 export interface LocalServer {
   readonly app: FastifyInstance
   readonly handler: V2Handler
   readonly source: LocalSource
+  readonly log: MemoryLog
   /** The sockets' server: connections begin on the fast lane, as in the daemon. */
   readonly sockets: Server
 }
@@ -20,7 +23,8 @@ export interface LocalServer {
 export async function createLocalServer(): Promise<LocalServer> {
   const access = createHttpAccess({ corsOrigins: [], hostWhitelist: [], isSecure: false })
   const source = new LocalSource()
-  const handler = new V2Handler(source)
+  const log = new MemoryLog()
+  const handler = new V2Handler({ source, passwords: quickPasswords, log })
   const app = fastify({
     logger: false,
     forceCloseConnections: true,
@@ -53,5 +57,5 @@ export async function createLocalServer(): Promise<LocalServer> {
     socket.on('error', () => socket.destroy())
     takeSocket(socket)
   })
-  return { app, handler, source, sockets }
+  return { app, handler, source, log, sockets }
 }

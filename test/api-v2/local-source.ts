@@ -29,6 +29,7 @@ export class LocalSource implements V2Source {
   index = 4
   /** What proposals come to instead of being applied. */
   failure: string | undefined
+  isDecided = true
   membershipFailure: string | undefined
   figures = NO_TRAFFIC
   followerFigures = new Map<string, FollowerStatistics>()
@@ -47,6 +48,10 @@ export class LocalSource implements V2Source {
 
   term(): number {
     return 2
+  }
+
+  isVersionDecided(): boolean {
+    return this.isDecided
   }
 
   propose(operation: KeyOperation, done: (outcome: V2Outcome) => void): void {

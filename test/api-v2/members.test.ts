@@ -124,22 +124,3 @@ describe('statistics', () => {
     })
   })
 })
-
-describe('auth', () => {
-  test.each([
-    '/v2/auth/users',
-    '/v2/auth/users/root',
-    '/v2/auth/roles',
-    '/v2/auth/roles/guest',
-  ])('%s is refused by name', async (url) => {
-    const answer = await get(url)
-    expect(answer.statusCode).toBe(501)
-    expect(answer.json().message).toContain(url)
-  })
-
-  test('it cannot be turned on', async () => {
-    const answer = await server.app.inject({ method: 'PUT', url: '/v2/auth/enable' })
-    expect(answer.statusCode).toBe(501)
-    expect((await get('/v2/auth/enable')).body).toBe('{"enabled":false}\n')
-  })
-})
