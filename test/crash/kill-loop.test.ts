@@ -9,6 +9,7 @@ import { describeWith } from '../interop/support/requirements.js'
 import { pause, until } from '../interop/support/until.js'
 import { prefixEnd, V3Client } from '../interop/support/v3-client.js'
 import { History } from './history.js'
+import { createRandom, pick } from './random.js'
 import { ResumingWatcher } from './resuming-watcher.js'
 import { Writer } from './writer.js'
 
@@ -21,15 +22,6 @@ const DOWN_MS = 600
 const UP_MS = 400
 const WIPE_EVERY_ROUNDS = 5
 const PREFIX = 'crash/'
-
-/** A small linear congruential generator: the same seed kills the same members. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
 
 async function killAndRestart(cluster: Cluster, member: MemberProcess): Promise<void> {
   await member.kill()
@@ -79,8 +71,7 @@ describeWith(['daemon', 'etcdctl'], `members killed in a loop (CRASH_SEED=${SEED
   test(`${ROUNDS} rounds`, async () => {
     const random = createRandom(SEED)
     for (let round = 1; round <= ROUNDS; round += 1) {
-      const member = cluster.members[random(cluster.members.length)]
-      if (member === undefined) throw new Error('no member')
+      const member = pick(random, cluster.members)
       const before = history.acknowledgedCount
       try {
         if (round % WIPE_EVERY_ROUNDS === 0) await wipeAndReAdd(cluster, member)

@@ -1,4 +1,5 @@
 import {
+  type Event,
   prefixEnd,
   V3Client,
   type WatchResponse,
@@ -15,6 +16,8 @@ const RESUME_AFTER_MS = 50
  */
 export class ResumingWatcher {
   readonly events: string[] = []
+  /** The same with everything that is in them. */
+  readonly whole: Event[] = []
   readonly disorder: string[] = []
   readonly #clients: readonly V3Client[]
   readonly #prefix: string
@@ -58,12 +61,14 @@ export class ResumingWatcher {
 
   #onResponse(response: WatchResponse): void {
     if (response.canceled) this.disorder.push(`canceled: ${response.cancel_reason}`)
-    for (const { kv } of response.events) {
+    for (const event of response.events) {
+      const { kv } = event
       const revision = Number(kv.mod_revision)
       const described = describeEvent(kv)
       /* Each write here is a revision of its own. */
       if (revision < this.#next) this.disorder.push(`after ${this.lastRevision}: ${described}`)
       this.events.push(described)
+      this.whole.push(event)
       this.#next = Math.max(this.#next, revision + 1)
     }
   }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type EtcdctlOptions, etcdctl, mustEtcdctl, type Output } from './etcdctl.js'
-import { type MemberKind, MemberProcess, ROOT } from './member-process.js'
+import { type MemberKind, type MemberOptions, MemberProcess, ROOT } from './member-process.js'
 import { freePort } from './ports.js'
 import { until } from './until.js'
 
@@ -24,6 +24,8 @@ export interface ListedMember {
 }
 
 type Flags = readonly string[]
+/** Changes how a member is to be started, before it is for the first time. */
+export type Adapt = (options: MemberOptions) => Promise<MemberOptions>
 type Rest = Omit<EtcdctlOptions, 'endpoints' | 'args'> & Readonly<{ at?: MemberProcess }>
 
 /** A folder of its own under .tmp/interop. */
@@ -45,9 +47,13 @@ export class Cluster {
   readonly #scheme: 'http' | 'https'
   /** Refuse most calls, so a client is not pointed at them unless a test does. */
   readonly #learners = new Set<MemberProcess>()
+  readonly #adapt: Adapt
   #named = 0
 
-  constructor(options: Readonly<{ name: string; flags?: Flags; scheme?: 'http' | 'https' }>) {
+  constructor(
+    options: Readonly<{ name: string; flags?: Flags; scheme?: 'http' | 'https'; adapt?: Adapt }>,
+  ) {
+    this.#adapt = options.adapt ?? (async (planned) => planned)
     this.#scheme = options.scheme ?? 'http'
     this.folder = temporaryFolder(options.name)
     this.#flags = options.flags ?? []
@@ -56,7 +62,12 @@ export class Cluster {
 
   /** A new cluster of these kinds, started and healthy. */
   static async start(
-    options: Readonly<{ name: string; kinds: readonly MemberKind[]; flags?: Flags }>,
+    options: Readonly<{
+      name: string
+      kinds: readonly MemberKind[]
+      flags?: Flags
+      adapt?: Adapt
+    }>,
   ): Promise<Cluster> {
     const cluster = new Cluster(options)
     try {
@@ -82,7 +93,7 @@ export class Cluster {
     const name = `${kind}${this.#named}`
     const folder = join(this.folder, name)
     mkdirSync(folder)
-    const member = new MemberProcess({
+    const options = await this.#adapt({
       kind,
       name,
       folder,
@@ -90,6 +101,7 @@ export class Cluster {
       peerUrl: `${this.#scheme}://127.0.0.1:${await freePort()}`,
       flags: [],
     })
+    const member = new MemberProcess(options)
     this.members.push(member)
     return member
   }

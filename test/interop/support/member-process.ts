@@ -33,8 +33,12 @@ export interface MemberOptions {
   readonly folder: string
   readonly clientUrl: string
   readonly peerUrl: string
+  /** Where it listens for peers, when `peerUrl`, which it advertises, leads there through something else. */
+  readonly listenPeerUrl?: string
   /** Everything on the command line besides name, data-dir and the four URL flags. */
   readonly flags: readonly string[]
+  /** Beside PATH and HOME. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 const alive = new Set<ChildProcess>()
@@ -48,14 +52,19 @@ process.on('exit', () => {
  */
 export function spawnLogged(
   command: readonly string[],
-  options: Readonly<{ log: string; cwd: string; isGroup?: boolean }>,
+  options: Readonly<{
+    log: string
+    cwd: string
+    isGroup?: boolean
+    environment?: Readonly<Record<string, string>>
+  }>,
 ): ChildProcess {
   const [program = '', ...args] = command
   mkdirSync(dirname(options.log), { recursive: true })
   const output = openSync(options.log, 'a')
   const child = spawn(program, args, {
     cwd: options.cwd,
-    env: { PATH: process.env.PATH ?? '', HOME: options.cwd },
+    env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.environment },
     detached: options.isGroup === true,
     stdio: ['ignore', output, output],
   })
@@ -120,22 +129,27 @@ export class MemberProcess {
   }
 
   commandLine(): readonly string[] {
-    const { kind, name, clientUrl, peerUrl } = this.options
+    const { kind, name, clientUrl, peerUrl, listenPeerUrl = peerUrl } = this.options
     const program = kind === 'ours' ? OURS : [ETCD]
     return [
       ...program,
       ...['--name', name, '--data-dir', this.dataDir],
       ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
-      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+      ...['--listen-peer-urls', listenPeerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...this.#flags,
     ]
   }
 
-  start(flags?: readonly string[]): void {
+  /** `environment` is for this start alone. */
+  start(flags?: readonly string[], environment: Readonly<Record<string, string>> = {}): void {
     if (this.isRunning) throw new Error(`${this.name} runs already`)
     if (flags !== undefined) this.#flags = flags
     this.#isWanted = true
-    this.#child = spawnLogged(this.commandLine(), { log: this.logFile, cwd: this.options.folder })
+    this.#child = spawnLogged(this.commandLine(), {
+      log: this.logFile,
+      cwd: this.options.folder,
+      environment: { ...this.options.environment, ...environment },
+    })
   }
 
   signal(signal: NodeJS.Signals): void {

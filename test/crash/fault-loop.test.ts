@@ -1,0 +1,116 @@
+// Goal: whatever happens to members, disks, clocks and the network between them, clients see one linearizable store,
+// watchers see every event once, and members agree. Method: rounds (CRASH_ROUNDS) on three members; each disturbs them
+// in one way (faults.ts) while clients note calls and answers, unknown ones too, then lets them get well and judges
+// the round with both checkers of the simulator, the watches and the hashes. CRASH_SEED repeats the choices,
+// CRASH_FAULTS (names, comma-separated) limits them.
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ROOT } from '../interop/support/member-process.js'
+import { describeWith } from '../interop/support/requirements.js'
+import { pause, until } from '../interop/support/until.js'
+import { History } from '../simulation/history.js'
+import { replayCheck } from '../simulation/linearizability/replay-check.js'
+import { searchCheck } from '../simulation/linearizability/windows.js'
+import { Arena } from './arena.js'
+import { FAULTS } from './faults.js'
+import { createRandom, shuffled } from './random.js'
+import { RecordingClient } from './recording-client.js'
+import { ResumingWatcher } from './resuming-watcher.js'
+import { describeEvent, WatchedLog } from './watched-log.js'
+
+const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 30)
+const SEED = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000)
+const NAMES = process.env.CRASH_FAULTS?.split(',') ?? [...FAULTS.keys()]
+const CLIENTS = 6
+const KEYS_PER_ROUND = 6
+/** Before the fault and after it, in milliseconds. */
+const QUIET_MS = 250
+const HEALTHY_WITHIN_MS = 60_000
+const PREFIX = 'fault/'
+
+describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=${SEED})`, () => {
+  let arena: Arena
+  const clients: RecordingClient[] = []
+  const watchers: ResumingWatcher[] = []
+  const log = new WatchedLog()
+  const random = createRandom(SEED)
+
+  beforeAll(async () => {
+    arena = await Arena.start('faults')
+    const urls = arena.cluster.members.map(({ clientUrl }) => clientUrl)
+    for (const [at] of urls.entries()) {
+      const rotated = [...urls.slice(at), ...urls.slice(0, at)]
+      watchers.push(new ResumingWatcher({ urls: rotated, prefix: PREFIX, startRevision: 1 }))
+    }
+    for (let id = 0; id < CLIENTS; id += 1) {
+      clients.push(new RecordingClient({ id, urls, random: createRandom(SEED + id) }))
+    }
+  })
+  afterAll(async () => {
+    await Promise.all(clients.map((client) => client.stop()))
+    for (const client of clients) client.close()
+    for (const watcher of watchers) watcher.close()
+    await arena?.destroy()
+  })
+
+  /** Waits until every watcher has the newest revision of every member, and judges what they saw. */
+  async function judgeWatches(): Promise<void> {
+    const revision = Math.max(...(await arena.cluster.status()).map((row) => row.revision))
+    for (const watcher of watchers) {
+      await until(`event ${revision}`, () => watcher.lastRevision >= revision, HEALTHY_WITHIN_MS)
+      expect(watcher.disorder).toEqual([])
+    }
+    const [model, ...rest] = watchers.map(({ whole }) => whole.map(describeEvent))
+    for (const other of rest) {
+      const length = Math.min(other.length, model?.length ?? 0)
+      expect(other.slice(0, length)).toEqual(model?.slice(0, length))
+    }
+  }
+
+  async function playRound(round: number, name: string): Promise<string> {
+    const history = new History()
+    const keys = Array.from({ length: KEYS_PER_ROUND }, (_, at) => `${PREFIX}${round}/${at}`)
+    for (const client of clients) client.start(history, keys)
+    await pause(QUIET_MS)
+    const seenRevision = (): number =>
+      Math.max(1, Math.min(...watchers.map(({ lastRevision }) => lastRevision)))
+    const did = await FAULTS.get(name)?.({ arena, random, seenRevision })
+    await arena.cluster.healthy(HEALTHY_WITHIN_MS)
+    await arena.learnIds()
+    await pause(QUIET_MS)
+    await Promise.all(clients.map((client) => client.stop()))
+    await clients[0]?.readAll(history, keys)
+    await judgeWatches()
+    log.know(history.operations)
+    expect(log.follow(watchers[0]?.whole ?? [])).toBeUndefined()
+    expect(replayCheck(log.replayed, history.operations)).toBeUndefined()
+    expect(searchCheck(history.operations, keys)).toBeUndefined()
+    expect((await arena.cluster.hashes()).size).toBe(1)
+    const answered = history.operations.filter(({ outcome }) => outcome.kind === 'answered').length
+    expect(answered).toBeGreaterThanOrEqual(KEYS_PER_ROUND)
+    return `${did}: ${answered} of ${history.operations.length} operations answered`
+  }
+
+  test(`${ROUNDS} rounds`, async () => {
+    const folder = join(ROOT, '.tmp')
+    mkdirSync(folder, { recursive: true })
+    const note = (line: string): void => {
+      appendFileSync(join(folder, 'crash-rounds.txt'), `${line}\n`)
+    }
+    note(`seed ${SEED}`)
+    let deck: string[] = []
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      if (deck.length === 0) deck = shuffled(random, NAMES)
+      const name = deck.pop() ?? ''
+      const startedMs = Date.now()
+      try {
+        const did = await playRound(round, name)
+        note(`${round} ${name} ${did}, ${Date.now() - startedMs} ms`)
+      } catch (error) {
+        note(`${round} ${name} FAILED ${String(error).slice(0, 2000)}`)
+        throw new Error(`round ${round}, ${name}: ${String(error)}\n${arena.cluster.logs(8000)}`)
+      }
+    }
+  })
+})
