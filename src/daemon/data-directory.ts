@@ -1,3 +1,5 @@
+import { rmdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Disk } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
 
@@ -25,4 +27,12 @@ export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataD
   const kind = isMember ? 'member' : 'proxy'
   log.info('server has been already initialized', { 'data-dir': path, 'dir-type': kind })
   return kind
+}
+
+/**
+ * Removes the empty folders of a member that never began, so that the directory can be a proxy's.
+ * Throws when there is something in them.
+ */
+export function forgetMember(path: string): void {
+  for (const folder of [join('member', 'snap'), 'member']) rmdirSync(join(path, folder))
 }

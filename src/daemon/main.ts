@@ -9,10 +9,10 @@ import { installFailpoints } from '../platform/failpoint-server.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
-import { type DataDirectoryKind, identifyDataDirectory } from './data-directory.js'
+import { type DataDirectoryKind, forgetMember, identifyDataDirectory } from './data-directory.js'
 import { endOnContradictions, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
-import { startFailure } from './start-failure.js'
+import { isProxyWanted, startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
 import { initialPeerUrls, startV2Proxy } from './v2-proxy.js'
 
@@ -88,11 +88,26 @@ async function serve(
   log: ProcessLog,
 ): Promise<void> {
   if (kind === 'proxy' || (kind === 'empty' && config.v2Proxy.mode !== 'off')) {
-    const findPeerUrls = async (): Promise<readonly string[]> => initialPeerUrls(config)
-    const proxy = await startV2Proxy({ config, log, findPeerUrls })
-    stopOnSignals(() => proxy.stop(), log)
+    await serveAsProxy(config, log)
     return
   }
+  try {
+    await serveAsMember(config, log)
+  } catch (error) {
+    if (kind !== 'empty' || !isProxyWanted(error, config)) throw error
+    logNotices(log, startFailure(error, config))
+    forgetMember(config.dataDir)
+    await serveAsProxy(config, log)
+  }
+}
+
+async function serveAsProxy(config: ServerConfig, log: ProcessLog): Promise<void> {
+  const findPeerUrls = (): Promise<readonly string[]> => initialPeerUrls(config, log)
+  const proxy = await startV2Proxy({ config, log, findPeerUrls })
+  stopOnSignals(() => proxy.stop(), log)
+}
+
+async function serveAsMember(config: ServerConfig, log: ProcessLog): Promise<void> {
   let server: EtcdServer | undefined
   server = await EtcdServer.start({
     config,

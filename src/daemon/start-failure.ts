@@ -1,6 +1,5 @@
 /** What to log when the daemon could not start: etcd's lines, with what the operator may do. */
 import { exhaustive } from '../base/invariant.js'
-import { featureProblem } from '../config/availability.js'
 import { type Notice, notice } from '../config/notice.js'
 import { startFailureNotices } from '../config/parse-config.js'
 import type { DiscoveryConfig, ServerConfig } from '../config/server-config.js'
@@ -77,15 +76,11 @@ export function isProxyWanted(error: unknown, { discovery }: ServerConfig): bool
 }
 
 function fallbackNotices(error: DiscoveryError): readonly Notice[] {
-  const problem = featureProblem('v2-proxy')
   return [
     notice('warn', 'discovery cluster is full, falling back to proxy', {
       'fallback-proxy': 'proxy',
       error: error.message,
     }),
-    ...(problem === undefined
-      ? []
-      : [notice('fatal', 'discovery failed', { error: `--discovery-fallback=proxy: ${problem}` })]),
   ]
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
+import { createInitialCluster } from '../config/initial-cluster.js'
 import type { ServerConfig, TlsConfig } from '../config/server-config.js'
 import { isSecure, urlTexts } from '../config/server-url.js'
 import { parseMembers } from '../membership/member.js'
@@ -38,9 +39,19 @@ export interface RunningV2Proxy {
   stop(): Promise<void>
 }
 
-/** The peer URLs that `--initial-cluster` names. Throws when it cannot be read. */
-export function initialPeerUrls(config: ServerConfig): readonly string[] {
-  const { members, problem } = config.initialCluster
+/**
+ * The peer URLs that `--initial-cluster` names, or those of the members that met at a v2 discovery
+ * service. Rejects when there are none to be had.
+ */
+export async function initialPeerUrls(config: ServerConfig, log: Log): Promise<readonly string[]> {
+  const { discovery } = config
+  let initial = config.initialCluster
+  if (discovery.kind === 'v2') {
+    const { clusterByV2Discovery } = await import('../discovery/v2-discovery.js')
+    const { url, proxy } = discovery
+    initial = createInitialCluster(await clusterByV2Discovery({ url, proxy, log }))
+  }
+  const { members, problem } = initial
   if (problem !== undefined) throw new Error(`error setting up initial cluster: ${problem}`)
   return [...members.values()].flatMap(urlTexts).sort()
 }
@@ -119,6 +130,13 @@ async function knownPeerUrls(start: V2ProxyStart, file: ClusterFile): Promise<re
     const found = await start.findPeerUrls()
     log.info('proxy using peer URLS', { 'peer-urls': found })
     return found
+  }
+  if (start.config.discovery.kind === 'v2') {
+    log.warn(
+      'discovery token ignored since the proxy has already been initialized; ' +
+        'valid cluster file found',
+      { 'cluster-file': file.path },
+    )
   }
   const fields = { 'peer-urls': kept, 'cluster-file': file.path }
   log.info('proxy using peer URLS from cluster file', fields)

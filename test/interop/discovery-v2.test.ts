@@ -140,6 +140,26 @@ describeWith(['daemon', 'etcd'], 'v2 discovery', () => {
     }
   })
 
+  test('one beyond the size is a proxy unless told otherwise, and stays one', async () => {
+    for (const on of KINDS) {
+      const flags = ['--discovery', await token(on, '1'), '--enable-v2']
+      const only = await company.start('ours', flags)
+      await company.healthy([only])
+      const proxy = await company.start('ours', flags)
+      const isProxy = async (): Promise<boolean> => {
+        const page = await fetch(`${proxy.clientUrl}/v2/config/local/proxy`)
+        return (await page.text()) === `{"endpoints":["${only.clientUrl}"]}\n`
+      }
+      await until('it proxies', isProxy)
+      expect(proxy.log()).toContain('discovery cluster is full, falling back to proxy')
+      await proxy.kill()
+      proxy.start()
+      await until('it proxies again', isProxy)
+      expect(proxy.log()).toContain('discovery token ignored since the proxy has already been')
+      await Promise.all([only.kill(), proxy.kill()])
+    }
+  })
+
   test('a member that lost its data is not taken again', async () => {
     const ended: unknown[] = []
     for (const kind of KINDS) {
