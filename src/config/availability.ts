@@ -43,7 +43,6 @@ const unavailable: Partial<Readonly<Record<Feature, string>>> = {
   'certificate-revocation': notYet('certificate revocation'),
   'corruption-check': notYet('the corruption check'),
   'distributed-tracing': notYet('distributed tracing'),
-  'dns-discovery': notYet('DNS discovery'),
   'downgrade-check': notYet('the downgrade check'),
   'grpc-address':
     'a separate gRPC address is not available; gRPC is served on --listen-client-urls',

@@ -1,6 +1,7 @@
 /** The members of a first start, when they are told of by others than `--initial-cluster`. */
 import { idToHex, type MemberId } from '../base/ids.js'
 import { exhaustive } from '../base/invariant.js'
+import { goQuote } from '../config/go-value.js'
 import {
   createInitialCluster,
   formatUrlsByName,
@@ -30,19 +31,54 @@ function ownAlone(config: ServerConfig): InitialCluster {
 
 /**
  * The members by flags or DNS; with a discovery service this member alone, which is what its id is
- * made from. What is wrong with the result is in its `problem`.
+ * made from. Rejects with the reason when DNS has no members, or not this one.
  */
-export async function locateCluster(config: ServerConfig, _log: Log): Promise<LocatedCluster> {
+export async function locateCluster(config: ServerConfig, log: Log): Promise<LocatedCluster> {
   const { discovery, initialCluster, initialClusterToken } = config
   switch (discovery.kind) {
     case 'none':
-    case 'dns':
     case 'v3':
       return { initialCluster, token: initialClusterToken, peerServerName: undefined }
+    case 'dns':
+      return locateByDns(config, discovery, log)
     case 'v2':
       return { initialCluster: ownAlone(config), token: discovery.url, peerServerName: undefined }
     default:
       return exhaustive(discovery)
+  }
+}
+
+async function locateByDns(
+  config: ServerConfig,
+  { domain, service }: Readonly<{ domain: string; service: string }>,
+  log: Log,
+): Promise<LocatedCluster> {
+  const { MachineDns } = await import('../discovery/dns-lookups.js')
+  const { findSrvCluster } = await import('../discovery/srv-cluster.js')
+  const { pairs, failure } = await findSrvCluster({
+    domain,
+    service,
+    name: config.name,
+    advertisedUrls: config.initialAdvertisePeerUrls,
+    lookups: new MachineDns(),
+    log,
+    random: Math.random,
+  })
+  if (pairs.length === 0 && failure !== undefined) {
+    throw new Error(`error setting up initial cluster: ${failure}`)
+  }
+  for (const node of pairs) log.info('got bootstrap from DNS for etcd-server', { node })
+  const initialCluster = createInitialCluster(pairs.join(','))
+  if (!initialCluster.members.has(config.name)) {
+    const missing = `cannot find local etcd member ${goQuote(config.name)} in SRV records`
+    throw new Error(`error setting up initial cluster: ${missing}`)
+  }
+  const isSecure = initialCluster.text.includes('https://')
+  return {
+    initialCluster,
+    token: config.initialClusterToken,
+    // Without an authority of the cluster's own, the certificates speak for the domain.
+    peerServerName: isSecure && config.peerTls.trustedCaFile === '' ? domain : undefined,
   }
 }
 

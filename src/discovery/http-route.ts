@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import { type Parsed, refused, value } from '../config/go-value.js'
 import { parseGoUrl } from '../config/server-url.js'
 import { networkErrorText } from '../peer/dial.js'
-import { systemAuthorities } from './system-authorities.js'
+import { systemAuthorities } from '../platform/system-authorities.js'
 
 /** One request, its body complete. */
 export interface Outgoing {

@@ -2,11 +2,13 @@ import { readFileSync, statSync } from 'node:fs'
 import {
   type ConnectionOptions,
   createSecureContext,
+  type SecureContext,
   type SecureContextOptions,
   type SecureVersion,
 } from 'node:tls'
 
 import { opensslCipherName } from '../base/cipher-suites.js'
+import { systemAuthorities } from './system-authorities.js'
 
 export type TlsVersion = 'TLS1.2' | 'TLS1.3'
 
@@ -124,6 +126,7 @@ export class TlsIdentity {
   readonly #clientPair: ReloadedPair
   readonly #trusted: string | undefined
   #server: SecureContextOptions | undefined
+  #systemContext: { readonly pair: object; readonly context: SecureContext } | undefined
   #generation = 0
 
   /** Throws when a file cannot be read or certificate and key do not belong together. */
@@ -166,11 +169,21 @@ export class TlsIdentity {
 
   /** Options for one connection that we dial, with the newest good pair of files. */
   clientOptions(): ConnectionOptions {
-    return {
-      ...this.#clientPair.current(),
+    const { skipServerVerification } = this.options
+    const pair = this.#clientPair.current()
+    const options = {
+      ...pair,
       ...this.#common(),
-      rejectUnauthorized: !this.options.skipServerVerification,
+      rejectUnauthorized: !skipServerVerification,
     }
+    if (this.#trusted !== undefined || skipServerVerification) return options
+    // Whoever names no authority trusts those of the machine. Reading them all takes milliseconds.
+    if (this.#systemContext?.pair !== pair) {
+      const ca = systemAuthorities()
+      const context = createSecureContext({ ...options, ...(ca === undefined ? {} : { ca }) })
+      this.#systemContext = { pair, context }
+    }
+    return { ...options, secureContext: this.#systemContext.context }
   }
 
   #common(): {

@@ -56,8 +56,11 @@ export class Authority {
     return authority
   }
 
-  /** For servers and clients alike, with 127.0.0.1 as IP SAN; written to `name`.pem, over what is there. */
-  async issue(name: string, commonName = name): Promise<CertificateFiles> {
+  /**
+   * For servers and clients alike, with 127.0.0.1 as IP SAN, or `dnsName` as the only name; written to `name`.pem,
+   * over what is there.
+   */
+  async issue(name: string, commonName = name, dnsName?: string): Promise<CertificateFiles> {
     const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
     this.#serial += 1
     const certificate = await x509.X509CertificateGenerator.create({
@@ -74,7 +77,11 @@ export class Authority {
           x509.ExtendedKeyUsage.serverAuth,
           x509.ExtendedKeyUsage.clientAuth,
         ]),
-        new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+        new x509.SubjectAlternativeNameExtension([
+          dnsName === undefined
+            ? { type: 'ip', value: '127.0.0.1' }
+            : { type: 'dns', value: dnsName },
+        ]),
       ],
     })
     const files = {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from './cluster.js'
-import { type MemberKind, MemberProcess } from './member-process.js'
+import { type MemberKind, type MemberOptions, MemberProcess } from './member-process.js'
 import { freePort } from './ports.js'
 import { until } from './until.js'
 
@@ -34,7 +34,12 @@ export class Company {
   }
 
   /** Starts one more member. Both kinds log in zap's shape. */
-  async start(kind: MemberKind, flags: readonly string[], name?: string): Promise<MemberProcess> {
+  async start(
+    kind: MemberKind,
+    flags: readonly string[],
+    name?: string,
+    other: Partial<MemberOptions> = {},
+  ): Promise<MemberProcess> {
     const called = name ?? `${kind}${this.members.length}`
     const folder = join(this.folder, `${called}-${this.members.length}`)
     mkdirSync(folder)
@@ -45,6 +50,7 @@ export class Company {
       clientUrl: `http://127.0.0.1:${await freePort()}`,
       peerUrl: `http://127.0.0.1:${await freePort()}`,
       flags: ['--logger=zap', ...flags],
+      ...other,
     })
     this.members.push(member)
     member.start()

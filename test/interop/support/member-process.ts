@@ -39,6 +39,8 @@ export interface MemberOptions {
   readonly flags: readonly string[]
   /** Beside PATH and HOME. */
   readonly environment?: Readonly<Record<string, string>>
+  /** A command that runs the program in other surroundings, such as `env NAME=value`. */
+  readonly within?: readonly string[]
 }
 
 const alive = new Set<ChildProcess>()
@@ -132,6 +134,7 @@ export class MemberProcess {
     const { kind, name, clientUrl, peerUrl, listenPeerUrl = peerUrl } = this.options
     const program = kind === 'ours' ? OURS : [ETCD]
     return [
+      ...(this.options.within ?? []),
       ...program,
       ...['--name', name, '--data-dir', this.dataDir],
       ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],

@@ -13,6 +13,9 @@ const places = {
   patroni: '/usr/bin/patroni',
   'postgresql-15': '/usr/lib/postgresql/15/bin/postgres',
   iproute2: '/usr/sbin/ip',
+  dnsmasq: '/usr/sbin/dnsmasq',
+  unshare: '/usr/bin/unshare',
+  ip: '/usr/sbin/ip',
   'ruby-foreman': '/usr/bin/foreman',
 } as const
 
