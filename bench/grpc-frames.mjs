@@ -32,3 +32,27 @@ export const putRequest = (key, value) => Buffer.concat([field(1, key), field(2,
 export const rangeRequest = (key, { serializable = false } = {}) =>
   Buffer.concat([field(1, key), ...(serializable ? [number(7, 1)] : [])])
 export const watchCreateRequest = (key) => field(1, field(1, key))
+
+/** The varint fields of a message by number, as bigints; length-delimited ones as bytes. */
+export function readFields(bytes) {
+  const fields = new Map()
+  let at = 0
+  const next = () => {
+    let value = 0n
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = bytes[at++]
+      value |= BigInt(byte & 127) << shift
+      if (byte < 128) return value
+    }
+  }
+  while (at < bytes.length) {
+    const tag = Number(next())
+    if (tag % 8 === 0) fields.set(tag >> 3, next())
+    else {
+      const length = Number(next())
+      fields.set(tag >> 3, bytes.subarray(at, at + length))
+      at += length
+    }
+  }
+  return fields
+}

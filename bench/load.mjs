@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:http2'
-import { frame, putRequest, watchCreateRequest } from './grpc-frames.mjs'
+import { frame, putRequest, readFields, watchCreateRequest } from './grpc-frames.mjs'
 import { cpuSeconds, scratchFile, sleep } from './servers.mjs'
 
 function run(command, args) {
@@ -114,6 +114,19 @@ export function unary(session, path, message) {
 
 export const openSession = (port) =>
   connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } })
+
+/** The client port of the cluster's leader. */
+export async function leaderPort(cluster) {
+  for (const { port } of cluster.members) {
+    const session = openSession(port)
+    const status = readFields(
+      await unary(session, '/etcdserverpb.Maintenance/Status', Buffer.alloc(0)),
+    )
+    session.destroy()
+    if (readFields(status.get(1)).get(2) === status.get(4)) return port
+  }
+  throw new Error('no member says that it leads')
+}
 
 /** Counts the gRPC messages in a stream of bytes without keeping them. */
 class MessageCounter {

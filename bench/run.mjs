@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { putRequest, rangeRequest } from './grpc-frames.mjs'
-import { fill, grpcLoad, httpLoad, openSession, unary, watchLoad } from './load.mjs'
+import { fill, grpcLoad, httpLoad, leaderPort, openSession, unary, watchLoad } from './load.mjs'
 import { OURS, PEER, residentBytes, sleep, startCluster } from './servers.mjs'
 
 const option = (name) => {
@@ -34,11 +34,11 @@ const warmUp = (requests) => Math.max(Math.ceil(requests / 4), Math.min(requests
 
 const pidsOf = (cluster) => cluster.members.map(({ child }) => child.pid)
 
-/** Members differ in speed when they lead: the load goes to the leader, as clients that balance cannot choose. */
+/** The load goes to the leader on both sides: who is elected is chance, and a follower answers later. */
 const put = (requests, connections, streams, members) => (kind) =>
   withCluster(kind, members, async (cluster) => {
     const load = {
-      port: cluster.port,
+      port: await leaderPort(cluster),
       pids: pidsOf(cluster),
       path: '/etcdserverpb.KV/Put',
       message: putRequest(key, value),

@@ -103,6 +103,8 @@ export async function composeMember<Network extends PeerNetwork>(
     clock,
     walFilesMax: options.walFilesMax,
     snapshotFilesMax: options.snapshotFilesMax,
+    // Followers write at the same time as the leader, not after it.
+    beforeBlocking: () => network.flush(),
   })
   options.every(PURGE_INTERVAL_MS, () => wal.purge())
   raiseCommitToProven(start.storage, state.backend.consistentIndex)

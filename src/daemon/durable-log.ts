@@ -9,10 +9,14 @@ import type { Snapshot } from '../wire/raftpb.js'
  * over.
  */
 const INLINE_ENTRIES_MAX = 8
-/** A disk slower than this is never waited for on the thread, ms. */
-const INLINE_WRITE_MS_MAX = 0.5
-/** How much the latest write counts in the average. */
-const AVERAGE_WEIGHT = 0.1
+/** A write that took longer than this, ms, was slow. */
+const QUICK_WRITE_MS_MAX = 0.5
+/** How much the latest write counts in the share of slow ones. */
+const LATEST_WEIGHT = 0.1
+/**
+ * With more slow writes than this the disk is not waited for on the thread. One alone is no sign.
+ */
+const SLOW_SHARE_MAX = 0.5
 /** With a slow disk, how many writes go by before an inline one is tried again. */
 const PROBE_EVERY_WRITES = 1000
 
@@ -29,8 +33,9 @@ export class DurableLog implements MemberLog {
   readonly #clock: Clock
   readonly #walFilesMax: number
   readonly #snapshotFilesMax: number
+  readonly #beforeBlocking: () => void
   readonly #saves: { readonly snapshot: Snapshot; readonly done: Done }[] = []
-  #averageMs = 0
+  #slowShare = 0
   #writesSinceProbe = 0
 
   constructor(options: {
@@ -39,20 +44,25 @@ export class DurableLog implements MemberLog {
     readonly clock: Clock
     readonly walFilesMax: number
     readonly snapshotFilesMax: number
+    /** Called before a write that keeps the thread until it is on disk. */
+    readonly beforeBlocking: () => void
   }) {
     this.#wal = options.wal
     this.#snapshots = options.snapshots
     this.#clock = options.clock
     this.#walFilesMax = options.walFilesMax
     this.#snapshotFilesMax = options.snapshotFilesMax
+    this.#beforeBlocking = options.beforeBlocking
   }
 
   save(write: Write, done: Done): void {
     if (this.#mayInline(write)) {
+      this.#beforeBlocking()
       const startedMs = this.#clock.monotonicMs()
       if (this.#wal.maybeSaveSync(write)) {
         const tookMs = this.#clock.monotonicMs() - startedMs
-        this.#averageMs += (tookMs - this.#averageMs) * AVERAGE_WEIGHT
+        const wasSlow = tookMs > QUICK_WRITE_MS_MAX ? 1 : 0
+        this.#slowShare += (wasSlow - this.#slowShare) * LATEST_WEIGHT
         done(undefined)
         return
       }
@@ -99,11 +109,11 @@ export class DurableLog implements MemberLog {
 
   #mayInline({ entries }: Write): boolean {
     if (entries.length === 0 || entries.length > INLINE_ENTRIES_MAX) return false
-    if (this.#averageMs <= INLINE_WRITE_MS_MAX) return true
+    if (this.#slowShare <= SLOW_SHARE_MAX) return true
     this.#writesSinceProbe++
     if (this.#writesSinceProbe < PROBE_EVERY_WRITES) return false
     this.#writesSinceProbe = 0
-    this.#averageMs = INLINE_WRITE_MS_MAX
+    this.#slowShare = SLOW_SHARE_MAX
     return true
   }
 }

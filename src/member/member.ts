@@ -160,6 +160,7 @@ export class Member implements PeerEvents {
         write: (write, done) => this.#write(write, done),
         installSnapshot: (snapshot, write, done) => this.#exchange.install(snapshot, write, done),
         send: (messages) => this.#network.send(messages),
+        flush: () => this.#network.flush(),
         sendSnapshot: (message) => this.#exchange.send(message),
         apply: (entry) => this.#applier.apply(entry),
         onApplied: (applied) => this.#onApplied(applied),

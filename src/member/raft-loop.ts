@@ -26,6 +26,8 @@ export interface RaftLoopHost {
    */
   installSnapshot(snapshot: Snapshot, write: DurableWrite, done: () => void): void
   send(messages: readonly RaftMessage[]): void
+  /** Lets what was sent leave now: work that takes a while comes next. */
+  flush(): void
   sendSnapshot(message: RaftMessage): void
   /** Applies one committed entry. */
   apply(entry: Entry): void
@@ -263,6 +265,7 @@ export class RaftLoop {
   /** Applies what is committed, for a bounded time; false when the event loop is to run first. */
   #applySome(): boolean {
     if (this.#isInstallingSnapshot) return true
+    if (this.#applying.length > 0) this.#host.flush()
     const startedMs = this.#host.nowMs()
     let sinceClock = 0
     for (;;) {

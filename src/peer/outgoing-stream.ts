@@ -91,7 +91,7 @@ export class OutgoingStream {
   /** Ends the connection: at once, or behind what was sent if the peer takes that quickly. */
   close(isGraceful: boolean): void {
     if (!this.#isOpen) return
-    if (isGraceful) this.#flush()
+    if (isGraceful) this.flush()
     this.#detach()
     const socket = this.#socket
     if (!isGraceful || socket.destroyed) {
@@ -107,11 +107,12 @@ export class OutgoingStream {
     if (this.#isFlushQueued) return
     this.#isFlushQueued = true
     queueMicrotask(() => {
-      if (this.#isOpen) this.#flush()
+      if (this.#isOpen) this.flush()
     })
   }
 
-  #flush(): void {
+  /** Gives what was written to the socket, without waiting for the end of the turn. */
+  flush(): void {
     this.#isFlushQueued = false
     const out = this.#out
     const contentBytes = out.position - CHUNK_HEAD_BYTES
@@ -150,7 +151,7 @@ export class OutgoingStream {
     // A stuck connection has enough to bring; beats behind it would only pile up.
     if (isStuck) return
     this.#encoder.linkHeartbeat(this.#out)
-    this.#flush()
+    this.flush()
   }
 
   #lose(action: 'write' | 'heartbeat', reason: string): void {

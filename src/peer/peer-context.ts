@@ -4,6 +4,7 @@ import type { ClusterId, MemberId } from '../base/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Log } from '../ports/log.js'
 import type { PeerEvents } from '../ports/peer-network.js'
+import type { Message } from '../wire/raftpb.js'
 import type { PeerTimings } from './peer-limits.js'
 
 /** Told of traffic, for metrics and the v2 statistics. Calls are quick and do not throw. */
@@ -55,6 +56,8 @@ export interface PeerTransportOptions {
 /** The same for the parts inside, with what is made once from it. */
 export interface PeerContext extends Omit<PeerTransportOptions, 'timings'> {
   readonly timings: PeerTimings
+  /** Gives the member a message whose sender's cluster id, version and membership were checked. */
+  readonly deliver: (message: Message) => void
   readonly idText: string
   readonly clusterIdText: string
   /** Reports once that we were removed from the cluster. */

@@ -193,7 +193,7 @@ export class PeerHandler {
   }
 
   async #takeMessage(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { log, idText, observer, events } = this.#context
+    const { log, idText, observer } = this.#context
     const refuse = (line: string, error: unknown, text: string): void => {
       const reason = error instanceof Error ? error.message : String(error)
       log.warn(line, { 'local-member-id': idText, error: reason })
@@ -230,7 +230,7 @@ export class PeerHandler {
         return
       case 'admitted':
         if (message.type === 'MsgApp') observer?.appendReceived(message.from, body.length)
-        events.deliver(message)
+        this.#context.deliver(message)
         break
       default:
         break

@@ -9,11 +9,14 @@ import type { PeerContext, PeerTransportOptions } from './peer-context.js'
 import { PeerHandler } from './peer-handler.js'
 import { PEER_TIMINGS, REMOTES_MAX, SNAPSHOTS_MAX } from './peer-limits.js'
 
-function createContext(options: PeerTransportOptions, isStopped: () => boolean): PeerContext {
+function createContext(
+  options: PeerTransportOptions,
+  transport: Pick<PeerContext, 'isStopped' | 'deliver'>,
+): PeerContext {
   let wasRemovalReported = false
   return {
     ...options,
-    isStopped,
+    ...transport,
     timings: { ...PEER_TIMINGS, ...options.timings },
     idText: idToHex(options.id),
     clusterIdText: idToHex(options.clusterId),
@@ -40,7 +43,10 @@ export class PeerTransport implements PeerNetwork {
   #isStopped = false
 
   constructor(options: PeerTransportOptions) {
-    this.#context = createContext(options, () => this.#isStopped)
+    this.#context = createContext(options, {
+      isStopped: () => this.#isStopped,
+      deliver: (message) => this.#deliver(message),
+    })
     this.#agent = new PeerAgent(this.#context)
     this.#handler = new PeerHandler(this.#context, {
       attach: (id, kind, response) => {
@@ -84,6 +90,17 @@ export class PeerTransport implements PeerNetwork {
       })
     }
     this.#shared.forget()
+  }
+
+  #deliver(message: Message): void {
+    // The sender's clients wait for what they asked for to be committed there.
+    const isRequest = message.type === 'MsgProp' || message.type === 'MsgReadIndex'
+    if (isRequest) this.#peers.get(message.from)?.hurry()
+    this.#context.events.deliver(message)
+  }
+
+  flush(): void {
+    for (const peer of this.#peers.values()) peer.flush()
   }
 
   sendSnapshot(message: Message, body: SnapshotBody): void {

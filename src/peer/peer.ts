@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { idToHex, type MemberId } from '../base/ids.js'
 import type { SnapshotBody } from '../ports/peer-network.js'
 import type { Message } from '../wire/raftpb.js'
+import { CommitNotices } from './commit-notices.js'
 import type { PeerAgent } from './dial.js'
 import type { SharedEntries } from './frame-encoder.js'
 import type { PeerContext } from './peer-context.js'
@@ -58,6 +59,7 @@ export class Peer {
   readonly #readers: readonly StreamReader[]
   readonly #pipeline: Pipeline
   readonly #snapshots: SnapshotSender
+  readonly #notices: CommitNotices
   #prober: Prober
 
   constructor(options: PeerOptions) {
@@ -74,6 +76,13 @@ export class Peer {
       append: new StreamWriter({ ...common, shared, kind: 'append' }),
       message: new StreamWriter({ ...common, shared, kind: 'message' }),
     }
+    this.#notices = new CommitNotices({
+      clock: context.clock,
+      // Without its stream a notice is lost; heartbeats carry the commit index too.
+      send: (message) => {
+        if (this.#writers.append.isAttached) this.#sendAppend(message)
+      },
+    })
     this.#snapshots = new SnapshotSender(common)
     this.#readers = [
       new StreamReader({ ...common, kind: 'append' }),
@@ -94,15 +103,29 @@ export class Peer {
   /** Never blocks: what finds no room is dropped and reported. */
   send(message: Message): void {
     const { append, message: general } = this.#writers
+    if (message.type === 'MsgApp' && append.isAttached) {
+      this.#notices.offer(message)
+      return
+    }
+    this.#notices.flush()
     if (message.type === 'MsgSnap') {
       if (!this.#pipeline.send(message)) this.#drop(message, 'pipeline')
-    } else if (message.type === 'MsgApp' && append.isAttached) {
-      this.#sendAppend(message)
     } else if (general.isAttached) {
       if (!general.send(message)) this.#drop(message, 'streamMsg')
     } else if (!this.#pipeline.send(message)) {
       this.#drop(message, 'pipeline')
     }
+  }
+
+  /** The peer's clients wait for commits: see CommitNotices. */
+  hurry(): void {
+    this.#notices.hurry()
+  }
+
+  /** Lets what was sent on the streams leave now. */
+  flush(): void {
+    this.#writers.append.flush()
+    this.#writers.message.flush()
   }
 
   #sendAppend(message: Message): void {
@@ -145,6 +168,7 @@ export class Peer {
   stop(): void {
     const fields = { 'remote-peer-id': idToHex(this.#options.id) }
     this.#context.log.info('stopping remote peer', fields)
+    this.#notices.stop()
     this.#writers.append.stop(true)
     this.#writers.message.stop(true)
     this.#pipeline.stop()

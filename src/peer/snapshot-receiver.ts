@@ -143,7 +143,7 @@ export class SnapshotReceiver {
     // The sender may have been removed, and we may have been stopped meanwhile.
     this.#check(message)
     if (this.#context.isStopped()) throw new Refusal(500, STOPPED)
-    events.deliver(message)
+    this.#context.deliver(message)
     ended('finish')
   }
 

@@ -212,7 +212,7 @@ class StreamAttempt {
     this.#receivedBytes += size
     if (admit(context, message) !== 'admitted') return
     if (message.type === 'MsgApp') context.observer?.appendReceived(message.from, size)
-    context.events.deliver(message)
+    context.deliver(message)
   }
 
   #reportBytes(): void {

@@ -72,6 +72,11 @@ export class StreamWriter {
     return this.#stream?.send(message) ?? false
   }
 
+  /** Lets what was sent leave now. */
+  flush(): void {
+    this.#stream?.flush()
+  }
+
   /** What was sent before still goes out when `isGraceful`. */
   stop(isGraceful: boolean): void {
     const { log } = this.#options.context

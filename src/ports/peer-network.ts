@@ -26,6 +26,8 @@ export interface PeerNetwork {
    * are dropped.
    */
   send(messages: readonly Message[]): void
+  /** Lets what was sent leave now: the caller is about to keep the thread busy. */
+  flush(): void
   /** Sends one MsgSnap with its body; the outcome comes back through `PeerEvents.snapshotSent`. */
   sendSnapshot(message: Message, body: SnapshotBody): void
   /** Starts talking to a member; a second call for the same id updates its URLs. */

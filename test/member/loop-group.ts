@@ -95,6 +95,7 @@ export class LoopMember {
       self: this.id,
       applied: logIndex(startedAt),
       host: {
+        flush: () => undefined,
         submit: () => {
           const waiting = this.proposals.splice(0)
           if (waiting.length > 0) this.node.propose(waiting.map(bytes))

@@ -54,6 +54,7 @@ function setup() {
     scheduler: { soon: () => undefined, later: () => () => undefined },
     host: {
       submit: () => undefined,
+      flush: () => undefined,
       write: ({ entries }: DurableWrite, isWritten) => {
         done.push(`write ${entries.map(({ index }) => index)}`)
         isWritten()

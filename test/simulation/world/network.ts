@@ -223,6 +223,9 @@ class Attachment implements PeerNetwork {
     this.#events = events
   }
 
+  /** Nothing waits here: each message is on its way at once. */
+  flush(): void {}
+
   send(messages: readonly Message[]): void {
     // Who is no peer yet is answered all the same: the real transport learns of senders as remotes.
     for (const message of messages) this.#network.transmit(this.#host, message)
