@@ -29,7 +29,7 @@ const OF_OTHER_PROGRAMS = new Set([
     'minutes',
     'keep-going',
   ],
-  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner'],
+  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner', 'backup-dir', 'with-v3'],
   ...['cacert', 'cert', 'key', 'fcntl'],
 ])
 
