@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:http2'
+import { connect as connectSocket } from 'node:net'
 import { frame, putRequest, readFields, watchCreateRequest } from './grpc-frames.mjs'
 import { cpuSeconds, scratchFile, sleep } from './servers.mjs'
 
@@ -189,6 +190,30 @@ export async function watchLoad({ port, watchers = 1000, puts = 300 }) {
   const seconds = (performance.now() - startedMs) / 1000
   for (const session of [...sessions, writer]) session.destroy()
   return { perSecond: (watchers * puts) / seconds }
+}
+
+/** Holds `count` long polls of one v2 key, each on a connection of its own, while `work` runs. */
+export async function withWaiters({ port, count }, work) {
+  const path = '/v2/keys/bench?wait=true'
+  const sockets = []
+  const open = () =>
+    new Promise((done, fail) => {
+      const socket = connectSocket(port, '127.0.0.1', () =>
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`),
+      )
+      sockets.push(socket)
+      socket.on('error', fail)
+      socket.once('data', (head) =>
+        String(head).startsWith('HTTP/1.1 200') ? done() : fail(new Error(String(head))),
+      )
+    })
+  try {
+    // As many at once as a listening socket's queue takes.
+    for (let at = 0; at < count; at += 100) await Promise.all(Array.from({ length: 100 }, open))
+    return await work()
+  } finally {
+    for (const socket of sockets) socket.destroy()
+  }
 }
 
 /** Fills the store with keys of 64 and values of 256 bytes, 128 to a transaction. */

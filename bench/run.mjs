@@ -5,7 +5,16 @@
 import { existsSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { putRequest, rangeRequest } from './grpc-frames.mjs'
-import { fill, grpcLoad, httpLoad, leaderPort, openSession, unary, watchLoad } from './load.mjs'
+import {
+  fill,
+  grpcLoad,
+  httpLoad,
+  leaderPort,
+  openSession,
+  unary,
+  watchLoad,
+  withWaiters,
+} from './load.mjs'
 import { OURS, PEER, residentBytes, sleep, startCluster } from './servers.mjs'
 
 const option = (name) => {
@@ -86,6 +95,14 @@ const v2 = (script) => (kind) =>
   })
 const v2Put = `wrk.method = "PUT"; wrk.body = "value=${'x'.repeat(256)}"; wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"`
 
+const v2Waiters = (kind) =>
+  withCluster(kind, 1, (cluster) =>
+    withWaiters({ port: cluster.port, count: 10_000 }, async () => {
+      await sleep(2000)
+      return { megabytes: residentBytes(pidsOf(cluster)[0]) / 1e6 }
+    }),
+  )
+
 const idle = (kind) =>
   withCluster(kind, 1, async (cluster) => {
     await sleep(2000)
@@ -145,6 +162,7 @@ const ROWS = [
   { name: 'Watch, 1,000 watchers of one key, events', goal: 2, run: watch, figures: ['perSecond'] },
   { name: 'v2 GET', goal: 2, run: v2(undefined), figures: ['perSecond', 'p99Ms'] },
   { name: 'v2 PUT', goal: 2, run: v2(v2Put), figures: ['perSecond', 'p99Ms'] },
+  { name: 'v2: 10,000 clients wait', goal: '≤ 200 MB', run: v2Waiters, figures: ['megabytes'] },
   {
     name: 'idle member: RSS, start to healthy',
     goal: '≤ 90 MB, ≤ 400 ms',
