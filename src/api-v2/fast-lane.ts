@@ -177,7 +177,7 @@ class LaneConnection implements Reply {
     const lineEnd = text.indexOf('\r\n')
     const headEnd = text.indexOf(HEAD_END, lineEnd)
     if (headEnd <= lineEnd || !text.startsWith(VERSION, lineEnd - VERSION.length)) return undefined
-    const url = text.slice(method.length + 1, lineEnd - VERSION.length)
+    const url = escapeBytes(text.slice(method.length + 1, lineEnd - VERSION.length))
     if (!/^[\x21-\x7e]+$/.test(url)) return undefined
     const fields = this.#lane.fieldsOf(text.slice(lineEnd + 2, headEnd))
     if (fields === undefined) return undefined
@@ -208,11 +208,30 @@ class LaneConnection implements Reply {
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
     socket.pause()
-    if (this.#rest !== undefined) socket.unshift(this.#rest)
+    if (this.#rest !== undefined) socket.unshift(withEscapedTarget(this.#rest))
     this.#rest = undefined
     this.#lane.options.fallback(socket)
     socket.resume()
   }
+}
+
+/**
+ * Bytes that should have been escaped, as latin1 → escaped. curl sends a path as it was typed and
+ * Go takes it; Node's parser does not.
+ */
+const escapeBytes = (text: string): string =>
+  /[\x80-\xff]/.test(text)
+    ? text.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+    : text
+
+/** The same for the first line of what was read, before Node reads it. */
+function withEscapedTarget(bytes: Buffer): Buffer {
+  const lineEnd = bytes.indexOf('\r\n')
+  if (lineEnd === -1 || lineEnd > PLAIN_HEAD_BYTES_MAX) return bytes
+  const line = bytes.toString('latin1', 0, lineEnd)
+  const escaped = escapeBytes(line)
+  if (escaped === line) return bytes
+  return Buffer.concat([Buffer.from(escaped, 'latin1'), bytes.subarray(lineEnd)])
 }
 
 /** The target, if it is a key's in its clean form and nobody wants to wait. */

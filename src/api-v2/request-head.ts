@@ -21,6 +21,8 @@ const KNOWN = new Set(['host', 'origin', 'content-type', 'content-length', 'auth
 
 const NAME = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/.source
 const VALUE = /[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?/.source
+/** Hosts beyond this Node has to look at. */
+const HOST = /^[\w.:[\]-]+$/
 const FIELD = new RegExp(`^(${NAME}):[ \\t]*(${VALUE})?[ \\t]*$`)
 
 /**
@@ -42,7 +44,8 @@ export function parsePlainFields(block: string): PlainFields | undefined {
   }
   const host = found.get('host')
   const length = found.get('content-length') ?? '0'
-  if (host === undefined || !/^[0-9]{1,9}$/.test(length)) return undefined
+  if (host === undefined || !HOST.test(host)) return undefined
+  if (!/^[0-9]{1,9}$/.test(length)) return undefined
   return {
     host,
     origin: found.get('origin'),

@@ -33,6 +33,7 @@ import { formatVersion } from '../membership/cluster-version.js'
 import { encodeAttributes } from '../membership/member.js'
 import { registerAccessControl } from '../ops/access-control.js'
 import { cleanPath, movedPage } from '../ops/clean-path.js'
+import { answerUnreadable, createGoHttpServer, HTTP_IDLE_MS } from '../ops/go-http-server.js'
 import { Metrics } from '../ops/metrics.js'
 import { type OpsSource, registerHealthRoutes, registerInfoRoutes } from '../ops/routes.js'
 import { PeerTransport } from '../peer/peer-transport.js'
@@ -60,12 +61,6 @@ import { admission, createIdentities, type Identities, verifiedNames } from './t
 
 /** How long connections may take to end when the process stops, ms. */
 const DRAIN_GRACE_MS = 1000
-/**
- * How long an HTTP/1 connection may be idle, ms: etcd's five minutes. Go's clients keep connections
- * for reuse, and a request sent into one that is being closed fails: a follower's lease call to the
- * leader would time out.
- */
-const HTTP_IDLE_MS = 5 * 60 * 1000
 /** Between two attempts to publish this member's name, ms. */
 const PUBLISH_RETRY_MS = 100
 /** What gRPC takes beside the largest request (facts: v3-api.md 2). */
@@ -172,6 +167,7 @@ export class EtcdServer {
     makeDurableDirectory(nodeDisk, dirname(config.walDir))
     const identities = await createIdentities(config)
     const peerHttp = createServer({ keepAliveTimeout: HTTP_IDLE_MS })
+    peerHttp.on('clientError', answerUnreadable)
     // A snapshot takes as long as it takes to arrive.
     peerHttp.requestTimeout = 0
     peerHttp.on('request', (_request, response) => {
@@ -483,9 +479,10 @@ export class EtcdServer {
       forceCloseConnections: true,
       exposeHeadRoutes: false,
       serverFactory: (handle) =>
-        createServer({ keepAliveTimeout: HTTP_IDLE_MS }, (request, response) => {
+        createGoHttpServer((request, response) => {
           if (v2?.maybeHandleFirst(request, response, access) !== true) handle(request, response)
         }),
+      clientErrorHandler: answerUnreadable,
     })
     // No page reads a body, so none is refused for its type or size: Node throws it away.
     app.removeAllContentTypeParsers()

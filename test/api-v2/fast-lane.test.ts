@@ -136,6 +136,20 @@ describe('the fast lane', () => {
     expect(lane).not.toBe('')
   })
 
+  test('bytes in a path are taken as their escapes, by whoever answers', async () => {
+    const wait = '?wait=true&waitIndex=x'
+    for (const path of ['/ä%20ö', '//ä', `/ä${wait}`]) {
+      const raw = Buffer.from(read(path), 'utf8').toString('latin1')
+      const [typed, escaped] = await Promise.all([
+        exchange(lanePort, [raw], 1),
+        exchange(lanePort, [read(path.replace('ä', '%C3%A4').replace('ö', '%C3%B6'))], 1),
+      ])
+      expect(typed).toMatch(/^HTTP\/1\.1 (404|301|400) /)
+      expect(typed).toContain(path.startsWith('//') ? 'Location: /v2/keys/%C3%A4' : '"errorCode":')
+      expect(normal(typed)).toBe(normal(escaped))
+    }
+  })
+
   test('requests in a row are answered in order while the first waits for the log', async () => {
     const waiting: (() => void)[] = []
     const propose = server.source.propose.bind(server.source)

@@ -103,7 +103,9 @@ export class LocalSource implements V2Source {
   removeMember(id: MemberId, done: (outcome: V2MembershipOutcome) => void): void {
     if (this.#fails(done)) return
     if (this.removed.has(id)) done({ kind: 'removed' })
-    else if (!this.list.some((member) => member.id === id)) done({ kind: 'not-found' })
+    else if (this.list.length === 1 && this.list[0]?.id === id) {
+      done({ kind: 'failed', reason: 'the only member' })
+    } else if (!this.list.some((member) => member.id === id)) done({ kind: 'not-found' })
     else {
       this.removed.add(id)
       this.list = this.list.filter((member) => member.id !== id)

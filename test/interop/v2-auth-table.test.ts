@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
 import { describeWith } from './support/requirements.js'
-import { ask, type Seen, type Server } from './support/v2-ask.js'
+import { ask, type Seen, type Server, serverOf } from './support/v2-ask.js'
 import { AUTH_STEPS } from './support/v2-auth-steps.js'
 
 describeWith(['daemon', 'etcd'], 'users and roles of the v2 API beside etcd', () => {
@@ -19,7 +19,7 @@ describeWith(['daemon', 'etcd'], 'users and roles of the v2 API beside etcd', ()
       const cluster = await Cluster.start({ name: `v2-auth-table-${kind}`, kinds: [kind], flags })
       clusters.push(cluster)
       for (const { clientUrl, options } of cluster.members)
-        servers.push({ url: clientUrl, peerUrl: options.peerUrl })
+        servers.push(await serverOf(clientUrl, options.peerUrl))
     }
   })
   afterAll(async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createLocalServer, type LocalServer } from '../api-v2/local-server.js'
 import { Cluster } from './support/cluster.js'
 import { DAEMON_BUILT, ETCD } from './support/member-process.js'
-import { ask, type Server } from './support/v2-ask.js'
+import { ask, type Server, serverOf } from './support/v2-ask.js'
 import { STEPS } from './support/v2-steps.js'
 
 const isInProcess = process.env.V2_TABLE === 'in-process' || !existsSync(DAEMON_BUILT)
@@ -28,7 +28,7 @@ describe.skipIf(!existsSync(ETCD))('the v2 API beside etcd', () => {
     clusters.push(cluster)
     const [member] = cluster.members
     if (member === undefined) throw new Error('a cluster has a member')
-    return { url: member.clientUrl, peerUrl: member.options.peerUrl }
+    return serverOf(member.clientUrl, member.options.peerUrl)
   }
 
   const startLocal = async (): Promise<Server> => {
@@ -41,7 +41,7 @@ describe.skipIf(!existsSync(ETCD))('the v2 API beside etcd', () => {
     const url = `http://127.0.0.1:${port}`
     const peerUrl = 'http://127.0.0.1:2380'
     source.list = source.list.map((member) => ({ ...member, clientUrls: [url] }))
-    return { url, peerUrl }
+    return serverOf(url, peerUrl)
   }
 
   beforeAll(async () => {

@@ -20,15 +20,22 @@ interface Open {
   readonly abort: () => void
 }
 
-function open(base: string, step: Step, peerUrl: string): Promise<Open> {
-  const { hostname, port } = new URL(base)
+function open({ url, peerUrl, memberId }: Server, step: Step): Promise<Open> {
+  const { hostname, port } = new URL(url)
   const body = step.body?.replace('SELF', peerUrl)
   // Node frames a body by itself only where it expects one, which is not so for DELETE.
   const framed = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const headers = { ...(body === undefined ? {} : FORM), ...framed, ...step.headers }
   return new Promise((resolve, reject) => {
     const request = startRequest(
-      { hostname, port, path: step.path, method: step.method, headers, agent },
+      {
+        hostname,
+        port,
+        path: step.path.replace('MEMBERID', memberId),
+        method: step.method,
+        headers,
+        agent,
+      },
       (response) => resolve({ response, abort: () => request.destroy() }),
     )
     request.on('error', reject)
@@ -57,6 +64,15 @@ function headersOf(response: IncomingMessage): Record<string, string> {
 export interface Server {
   readonly url: string
   readonly peerUrl: string
+  /** What `MEMBERID` in a path stands for. */
+  readonly memberId: string
+}
+
+/** The server of a cluster's first member. */
+export async function serverOf(url: string, peerUrl: string): Promise<Server> {
+  const response = await fetch(`${url}/v2/members`)
+  const { members } = (await response.json()) as { members: readonly { readonly id: string }[] }
+  return { url, peerUrl, memberId: members[0]?.id ?? '' }
 }
 
 /** Asks one step; a step with `during` is answered while those are asked. */
@@ -71,7 +87,7 @@ export async function ask(server: Server, step: Step): Promise<Seen> {
 }
 
 async function askOnce(server: Server, step: Step): Promise<Seen> {
-  const { response, abort } = await open(server.url, step, server.peerUrl)
+  const { response, abort } = await open(server, step)
   for (const other of step.during ?? []) await ask(server, other)
   const body = await readLines(response, step.lines ?? Number.POSITIVE_INFINITY)
   if (step.lines !== undefined) abort()
@@ -84,6 +100,7 @@ function comparable(body: string, step: Step, server: Server): string {
   const masked = body
     .replaceAll(server.url, 'CLIENT')
     .replaceAll(server.peerUrl, 'PEER')
+    .replaceAll(server.memberId, 'MEMBER')
     .replace(/"expiration":"[^"]*"/g, '"expiration":"T"')
     .replace(/"ttl":-?\d+/g, '"ttl":0')
     .replace(/"(id|leader)":"[0-9a-f]+"/g, '"$1":"ID"')
