@@ -1,5 +1,6 @@
 import { webcrypto } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 
@@ -27,9 +28,10 @@ export async function selfSignedCertificate(
   const keyFile = join(options.directory, 'key.pem')
   if (existsSync(certFile) && existsSync(keyFile)) return { certFile, keyFile }
   // The certificate library is loaded only when one has to be made; its container needs this one
-  // first.
-  await import('reflect-metadata')
-  const x509 = await import('@peculiar/x509')
+  // first. By `require`: V8 forgets how to import in code that it kept compiled.
+  const load = createRequire(import.meta.url)
+  load('reflect-metadata')
+  const x509 = load('@peculiar/x509') as typeof import('@peculiar/x509')
   x509.cryptoProvider.set(webcrypto)
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
