@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { flagTable } from '../src/config/flag-table.js'
 import { FAMILIES } from '../src/ops/metrics.js'
+import { gatewayCommand } from '../src/proxy/gateway-settings.js'
 
 const root = resolve(import.meta.dirname, '..')
 const documents = [
@@ -29,7 +30,7 @@ const OF_OTHER_PROGRAMS = new Set([
     'minutes',
     'keep-going',
   ],
-  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner', 'backup-dir', 'with-v3'],
+  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner'],
   ...['cacert', 'cert', 'key', 'fcntl'],
 ])
 
@@ -74,7 +75,9 @@ describe.each(documents.map(({ name, text }) => [name, text] as const))('%s', (n
   })
 
   test('names flags that exist', () => {
-    const known = new Set(flagTable.map((flag) => flag.name as string))
+    const known = new Set(
+      [...flagTable, ...gatewayCommand.flags].map((flag) => flag.name as string),
+    )
     const isPart = (flag: string): boolean => [...known].some((one) => one.startsWith(`${flag}-`))
     const strangers = flagsIn(text).filter(
       (flag) => !known.has(flag) && !OF_OTHER_PROGRAMS.has(flag) && !isPart(flag),

@@ -29,7 +29,7 @@ export const LEVELS: Readonly<Record<string, number>> = {
   ops: 6,
   config: 7,
   discovery: 7.2,
-  proxy: 7,
+  proxy: 7.3,
   daemon: 7.5,
   ctl: 8,
   utl: 8,

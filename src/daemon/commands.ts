@@ -5,7 +5,9 @@ export type Command = (argv: readonly string[]) => Promise<void>
  * First words of the command line that name something other than a member (`etcd gateway start`),
  * and how each is loaded: only when it is asked for, so that a member's start does not pay for it.
  */
-const loaders: Readonly<Record<string, () => Promise<Command>>> = {}
+const loaders: Readonly<Record<string, () => Promise<Command>>> = {
+  gateway: async () => (await import('./gateway.js')).runGateway,
+}
 
 /** The sub-command that the first word names; `undefined` when the words are those of a member. */
 export function findCommand(word: string | undefined): (() => Promise<Command>) | undefined {

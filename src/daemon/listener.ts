@@ -197,7 +197,7 @@ const BIND_REASONS: Readonly<Record<string, string>> = {
   EACCES: 'bind: permission denied',
 }
 
-function bindError(address: ListenAddress, cause: NodeJS.ErrnoException): Error {
+export function bindError(address: ListenAddress, cause: NodeJS.ErrnoException): Error {
   const reason = BIND_REASONS[cause.code ?? '']
   if (reason === undefined) return cause
   const where =

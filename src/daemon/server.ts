@@ -56,7 +56,6 @@ import { memberSettingsOf } from './member-settings.js'
 import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
 import { PeerRoutes } from './peer-routes.js'
 import { watchSlowRequests } from './slow-requests.js'
-import { takeOverDb } from './take-over-db.js'
 import { admission, createIdentities, type Identities, verifiedNames } from './tls.js'
 
 /** How long connections may take to end when the process stops, ms. */
@@ -233,11 +232,6 @@ export class EtcdServer {
   ): Promise<{ member: Member; transport: PeerTransport }> {
     const config = this.#config
     const calls = this.#callOptions(identities, start.peerServerName)
-    const engines = new LevelEngines(join(config.dataDir, 'member'))
-    if (!start.isNew) {
-      const path = join(config.dataDir, 'member', 'snap', 'db')
-      await takeOverDb({ disk: nodeDisk, engines, path, log: this.#log })
-    }
     const { member, network } = await composeMember({
       start,
       settings: memberSettingsOf(config),
@@ -248,7 +242,7 @@ export class EtcdServer {
       snapshotFilesMax: config.snapshotFilesMax,
       progressIntervalMs: config.watchProgressNotifyIntervalMs,
       fragmentBytes: config.requestBytesMax + GRPC_OVERHEAD_BYTES,
-      engines,
+      engines: new LevelEngines(join(config.dataDir, 'member')),
       snapshotFiles,
       clock: systemClock,
       scheduler: turnScheduler,
