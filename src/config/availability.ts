@@ -57,7 +57,6 @@ const unavailable: Partial<Readonly<Record<Feature, string>>> = {
   'stop-on-defragmentation': notYet('stopping gRPC while defragmenting'),
   'v2-deprecation': notYet('a stage of v2 deprecation other than not-yet'),
   'v2-over-v3': notYet('the v2 API over the v3 store'),
-  'v3-discovery': notYet('v3 discovery'),
 }
 
 /** Why this feature cannot be had, or `undefined` when it is there. */

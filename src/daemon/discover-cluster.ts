@@ -37,10 +37,13 @@ export async function locateCluster(config: ServerConfig, log: Log): Promise<Loc
   const { discovery, initialCluster, initialClusterToken } = config
   switch (discovery.kind) {
     case 'none':
-    case 'v3':
       return { initialCluster, token: initialClusterToken, peerServerName: undefined }
     case 'dns':
       return locateByDns(config, discovery, log)
+    case 'v3': {
+      const { token } = discovery.service
+      return { initialCluster: ownAlone(config), token, peerServerName: undefined }
+    }
     case 'v2':
       return { initialCluster: ownAlone(config), token: discovery.url, peerServerName: undefined }
     default:
@@ -48,11 +51,12 @@ export async function locateCluster(config: ServerConfig, log: Log): Promise<Loc
   }
 }
 
-async function locateByDns(
+/** The members by DNS, this one among them or not. */
+async function findByDns(
   config: ServerConfig,
   { domain, service }: Readonly<{ domain: string; service: string }>,
   log: Log,
-): Promise<LocatedCluster> {
+): Promise<InitialCluster> {
   const { MachineDns } = await import('../discovery/dns-lookups.js')
   const { findSrvCluster } = await import('../discovery/srv-cluster.js')
   const { pairs, failure } = await findSrvCluster({
@@ -68,7 +72,15 @@ async function locateByDns(
     throw new Error(`error setting up initial cluster: ${failure}`)
   }
   for (const node of pairs) log.info('got bootstrap from DNS for etcd-server', { node })
-  const initialCluster = createInitialCluster(pairs.join(','))
+  return createInitialCluster(pairs.join(','))
+}
+
+async function locateByDns(
+  config: ServerConfig,
+  where: Readonly<{ domain: string; service: string }>,
+  log: Log,
+): Promise<LocatedCluster> {
+  const initialCluster = await findByDns(config, where, log)
   if (!initialCluster.members.has(config.name)) {
     const missing = `cannot find local etcd member ${goQuote(config.name)} in SRV records`
     throw new Error(`error setting up initial cluster: ${missing}`)
@@ -78,7 +90,7 @@ async function locateByDns(
     initialCluster,
     token: config.initialClusterToken,
     // Without an authority of the cluster's own, the certificates speak for the domain.
-    peerServerName: isSecure && config.peerTls.trustedCaFile === '' ? domain : undefined,
+    peerServerName: isSecure && config.peerTls.trustedCaFile === '' ? where.domain : undefined,
   }
 }
 
@@ -110,12 +122,43 @@ async function discoveredText(
   switch (discovery.kind) {
     case 'none':
     case 'dns':
-    case 'v3':
       return undefined
+    case 'v3': {
+      log.info('Bootstrapping cluster using v3 discovery.')
+      const { joinByV3Discovery } = await import('../discovery/v3-discovery.js')
+      const { service } = discovery
+      return joinByV3Discovery({ service, memberId: idToHex(own.id), config: own.text, log })
+    }
     case 'v2': {
       const { joinByV2Discovery } = await import('../discovery/v2-discovery.js')
       const { url, proxy } = discovery
       return joinByV2Discovery({ url, proxy, memberId: idToHex(own.id), config: own.text, log })
+    }
+    default:
+      return exhaustive(discovery)
+  }
+}
+
+/**
+ * The cluster for one that is no member of it and does not register. Waits until a discovery
+ * service knows all members. Rejects with the reason, which is a DiscoveryError from a service.
+ */
+export async function findCluster(config: ServerConfig, log: Log): Promise<InitialCluster> {
+  const { discovery } = config
+  switch (discovery.kind) {
+    case 'none':
+      return config.initialCluster
+    case 'dns':
+      return findByDns(config, discovery, log)
+    case 'v2': {
+      const { clusterByV2Discovery } = await import('../discovery/v2-discovery.js')
+      const { url, proxy } = discovery
+      return createInitialCluster(await clusterByV2Discovery({ url, proxy, log }))
+    }
+    case 'v3': {
+      const { clusterByV3Discovery } = await import('../discovery/v3-discovery.js')
+      const { service } = discovery
+      return createInitialCluster(await clusterByV3Discovery({ service, log }))
     }
     default:
       return exhaustive(discovery)

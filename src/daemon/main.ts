@@ -12,7 +12,7 @@ import { findCommand } from './commands.js'
 import { type DataDirectoryKind, forgetMember, identifyDataDirectory } from './data-directory.js'
 import { endOnContradictions, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
-import { isProxyWanted, startFailure } from './start-failure.js'
+import { isProxyWanted, proxyFallback, startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
 import { initialPeerUrls, startV2Proxy } from './v2-proxy.js'
 
@@ -95,7 +95,7 @@ async function serve(
     await serveAsMember(config, log)
   } catch (error) {
     if (kind !== 'empty' || !isProxyWanted(error, config)) throw error
-    logNotices(log, startFailure(error, config))
+    logNotices(log, proxyFallback(error))
     forgetMember(config.dataDir)
     await serveAsProxy(config, log)
   }

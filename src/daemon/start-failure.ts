@@ -75,21 +75,20 @@ export function isProxyWanted(error: unknown, { discovery }: ServerConfig): bool
   return isFull && discovery.kind === 'v2' && discovery.fallback === 'proxy'
 }
 
-function fallbackNotices(error: DiscoveryError): readonly Notice[] {
-  return [
-    notice('warn', 'discovery cluster is full, falling back to proxy', {
-      'fallback-proxy': 'proxy',
-      error: error.message,
-    }),
-  ]
+/** The line before the process goes on as a proxy (`isProxyWanted`). */
+export function proxyFallback(error: unknown): readonly Notice[] {
+  const fields = {
+    'fallback-proxy': 'proxy',
+    error: error instanceof Error ? error.message : String(error),
+  }
+  return [notice('warn', 'discovery cluster is full, falling back to proxy', fields)]
 }
 
-/** The lines before the process ends, or before it goes on as a proxy (`isProxyWanted`). */
+/** The lines before the process ends. */
 export function startFailure(error: unknown, config: ServerConfig): readonly Notice[] {
   if (!(error instanceof DiscoveryError)) {
     return startFailureNotices(error instanceof Error ? error.message : String(error))
   }
-  if (isProxyWanted(error, config)) return fallbackNotices(error)
   const failed = notice('warn', 'failed to start etcd', { error: error.message })
   return [...(error.problem === 'full' ? [] : [failed]), ...advice(error, config)]
 }

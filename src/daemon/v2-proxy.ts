@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
-import { createInitialCluster } from '../config/initial-cluster.js'
 import type { ServerConfig, TlsConfig } from '../config/server-config.js'
 import { isSecure, urlTexts } from '../config/server-url.js'
 import { parseMembers } from '../membership/member.js'
@@ -13,6 +12,7 @@ import type { Log } from '../ports/log.js'
 import { ClusterFile } from '../proxy/cluster-file.js'
 import { V2Proxy } from '../proxy/v2-proxy.js'
 import { listenAddressOf } from './addresses.js'
+import { findCluster } from './discover-cluster.js'
 import { makeDurableDirectory } from './durable-directory.js'
 import { Listener } from './listener.js'
 import { watchSlowRequests } from './slow-requests.js'
@@ -44,14 +44,7 @@ export interface RunningV2Proxy {
  * service. Rejects when there are none to be had.
  */
 export async function initialPeerUrls(config: ServerConfig, log: Log): Promise<readonly string[]> {
-  const { discovery } = config
-  let initial = config.initialCluster
-  if (discovery.kind === 'v2') {
-    const { clusterByV2Discovery } = await import('../discovery/v2-discovery.js')
-    const { url, proxy } = discovery
-    initial = createInitialCluster(await clusterByV2Discovery({ url, proxy, log }))
-  }
-  const { members, problem } = initial
+  const { members, problem } = await findCluster(config, log)
   if (problem !== undefined) throw new Error(`error setting up initial cluster: ${problem}`)
   return [...members.values()].flatMap(urlTexts).sort()
 }
