@@ -1,3 +1,4 @@
+import { LIVE } from '../backend/engine-names.js'
 import {
   type ClusterId,
   clusterId,
@@ -38,6 +39,7 @@ import { MemoryStorage } from '../raft/memory-storage.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import { validSnapshots } from '../wal/valid-snapshots.js'
 import { Wal } from '../wal/wal.js'
+import { walErrorTexts } from '../wal/wal-error.js'
 import type { WalOptions } from '../wal/wal-options.js'
 import { WalMetadata } from '../wire/disk-messages.js'
 import type { HardState, Snapshot } from '../wire/raftpb.js'
@@ -126,6 +128,7 @@ async function firstStart(
 ): Promise<StartPoint> {
   const { config } = options
   const { initialCluster, token } = located
+  if (known === undefined) refuseStoreWithoutLog(options)
   const checked = await checkInitialCluster({ ...config, initialCluster }, options.resolveHost)
   if (checked.kind === 'refused') throw new BootstrapError(checked.error)
   const initial = membershipOf(config, checked.members, token)
@@ -146,6 +149,20 @@ function membershipOf(config: ServerConfig, members: UrlsByName, token: string):
   })
   if (initial.kind === 'refused') throw new BootstrapError(initial.reason)
   return initial.membership
+}
+
+/**
+ * A member has its log before it has a store: a store alone means that the log was removed, or is
+ * looked for in the wrong place, and beginning anew would forget what this member promised.
+ */
+function refuseStoreWithoutLog({ config, disk, walOptions }: BootstrapOptions): void {
+  const store = `${config.dataDir}/member/${LIVE}`
+  if (disk.stat(store) === undefined) return
+  throw new BootstrapError(
+    `${walErrorTexts.FILE_NOT_FOUND}: no log in ` +
+      `${walOptions.directory}, but there is a store in ${store}: the log was removed, or is ` +
+      'somewhere else (--wal-dir)',
+  )
 }
 
 /**

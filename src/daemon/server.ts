@@ -232,6 +232,7 @@ export class EtcdServer {
   ): Promise<{ member: Member; transport: PeerTransport }> {
     const config = this.#config
     const calls = this.#callOptions(identities, start.peerServerName)
+    const engines = new LevelEngines(join(config.dataDir, 'member'), this.#log)
     const { member, network } = await composeMember({
       start,
       settings: memberSettingsOf(config),
@@ -242,7 +243,7 @@ export class EtcdServer {
       snapshotFilesMax: config.snapshotFilesMax,
       progressIntervalMs: config.watchProgressNotifyIntervalMs,
       fragmentBytes: config.requestBytesMax + GRPC_OVERHEAD_BYTES,
-      engines: new LevelEngines(join(config.dataDir, 'member')),
+      engines,
       snapshotFiles,
       clock: systemClock,
       scheduler: turnScheduler,
@@ -269,6 +270,8 @@ export class EtcdServer {
       },
       onEnd: (reason, message, cause) => this.#end(reason, message, cause),
     })
+    // Nothing is served, sent or applied before the store is known to be whole.
+    await engines.verified()
     return { member, transport: network }
   }
 

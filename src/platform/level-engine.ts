@@ -12,6 +12,9 @@ import type {
   KeyValueEngine,
   KeyValueEngines,
 } from '../ports/key-value-engine.js'
+import type { Log } from '../ports/log.js'
+import { checkLevelDirectory } from './level-check.js'
+import { TableChecks } from './table-checks.js'
 
 type Database = Level<Uint8Array, Uint8Array>
 type LevelSnapshot = ReturnType<Database['snapshot']>
@@ -60,13 +63,25 @@ function completeVoid(promise: Promise<unknown>, done: Completion): void {
   )
 }
 
+/** Says what is damaged; nothing is opened while it is there. */
+const DAMAGED = 'leveldb.damaged'
+
 /** LevelDB directories below one parent. */
 export class LevelEngines implements KeyValueEngines {
   readonly #parent: string
+  readonly #log: Log | undefined
+  readonly #checks: TableChecks
 
-  /** The parent is created when it is missing. */
-  constructor(parent: string) {
+  /** The parent is created when it is missing. What had to be mended goes to `log`. */
+  constructor(parent: string, log?: Log) {
     this.#parent = parent
+    this.#log = log
+    this.#checks = new TableChecks({ mark: join(parent, DAMAGED) })
+  }
+
+  /** Resolves when what was opened so far is verified; rejects when some of it is damaged. */
+  verified(): Promise<void> {
+    return this.#checks.finish()
   }
 
   open(name: string, done: CompletionWith<KeyValueEngine | undefined>): void {
@@ -102,8 +117,16 @@ export class LevelEngines implements KeyValueEngines {
 
   async #open(name: string): Promise<KeyValueEngine> {
     await mkdir(this.#parent, { recursive: true, mode: 0o700 })
+    await this.#checks.begin(checkLevelDirectory(join(this.#parent, name), this.#log))
     const database = new Level<Uint8Array, Uint8Array>(join(this.#parent, name), OPEN_OPTIONS)
-    await database.open()
+    try {
+      await database.open()
+    } catch (error) {
+      // LevelDB's own words, and the file they are about, are in the cause.
+      const cause = error instanceof Error ? (error.cause ?? error) : error
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`store: cannot open ${join(this.#parent, name)}: ${why}`, { cause: error })
+    }
     return new LevelEngine(database)
   }
 

@@ -7,6 +7,7 @@ import { SEGMENT_BYTES } from './record.js'
 import { RecordEncoder } from './record-encoder.js'
 import {
   listSegments,
+  notFound,
   type Replay,
   replaySegments,
   type WalContents,
@@ -81,7 +82,7 @@ export function createLog(options: WalOptions & { readonly metadata: Uint8Array 
 export function openLog(options: WalOptions & { readonly from: WalPosition }): OpenedLog {
   const { disk, directory, from, log } = options
   const segments = segmentsFrom(listSegments(disk, directory), from.index)
-  if (segments === undefined) throw new WalError('FILE_NOT_FOUND')
+  if (segments === undefined) throw notFound(directory, from.index)
   const held = new HeldSegments(log)
   try {
     for (const [at, segment] of segments.entries()) {

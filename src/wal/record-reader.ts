@@ -50,6 +50,11 @@ export class RecordReader {
     return this.#at
   }
 
+  /** Behind the last good record in it. */
+  get offset(): number {
+    return this.#offset
+  }
+
   /** The next record, or undefined at the end. Its data is a view of the segment's content. */
   next(): WalRecord | undefined {
     for (;;) {

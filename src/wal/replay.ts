@@ -13,7 +13,7 @@ import {
 import { type ReadEnd, RecordReader } from './record-reader.js'
 import { type SegmentName, segmentsAmong, segmentsFrom } from './segment-name.js'
 import { Slab } from './slab.js'
-import { WalError } from './wal-error.js'
+import { WalError, walErrorTexts } from './wal-error.js'
 
 /** The snapshot that reading starts behind; index 0 and term 0 for the beginning of the log. */
 export interface WalPosition {
@@ -63,7 +63,7 @@ export function readWal(options: ReplayOptions): WalContents {
 
 function replay(options: ReplayOptions): Replay {
   const segments = segmentsFrom(listSegments(options.disk, options.directory), options.from.index)
-  if (segments === undefined) throw new WalError('FILE_NOT_FOUND')
+  if (segments === undefined) throw notFound(options.directory, options.from.index)
   return replaySegments(options, segments)
 }
 
@@ -72,8 +72,13 @@ export function replaySegments(options: ReplayOptions, segments: readonly Segmen
   const { disk, directory, from } = options
   const reader = new RecordReader(segments, ({ name }) => disk.read(`${directory}/${name}`))
   const state = new ReplayState(from)
-  for (let record = reader.next(); record !== undefined; record = reader.next()) {
-    state.take(record.type, record.data ?? NOTHING, reader.segment)
+  try {
+    for (let record = reader.next(); record !== undefined; record = reader.next()) {
+      state.take(record.type, record.data ?? NOTHING, reader.segment)
+    }
+  } catch (error) {
+    const name = segments[reader.segment]?.name
+    throw error instanceof WalError ? error.at(`${directory}/${name}`, reader.offset) : error
   }
   const end = reader.end()
   return {
@@ -88,8 +93,17 @@ export function replaySegments(options: ReplayOptions, segments: readonly Segmen
 export function listSegments(disk: Disk, directory: string): readonly SegmentName[] {
   const isDirectory = disk.stat(directory)?.kind === 'directory'
   const segments = isDirectory ? segmentsAmong(disk.list(directory)) : []
-  if (segments.length === 0) throw new WalError('FILE_NOT_FOUND')
+  if (segments.length === 0) throw notFound(directory)
   return segments
+}
+
+/** The segments that reading would have to begin with are not there, or one between is missing. */
+export function notFound(directory: string, index?: LogIndex): WalError {
+  const wanted = index === undefined ? 'any entry' : `entry ${index + 1}`
+  const message = `${walErrorTexts.FILE_NOT_FOUND}: no files in ${directory} that hold ${wanted}`
+  return new WalError('FILE_NOT_FOUND', {
+    message: `${message} and, without a gap, all behind it`,
+  })
 }
 
 const NOTHING = new Uint8Array(0)

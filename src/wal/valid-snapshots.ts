@@ -33,7 +33,11 @@ export function validSnapshots(options: {
   const segments = listSegments(disk, directory)
   const scan = new SnapshotScan()
   for (const [at, { name }] of segments.entries()) {
-    scan.segment(disk.read(`${directory}/${name}`), at === segments.length - 1)
+    try {
+      scan.segment(disk.read(`${directory}/${name}`), at === segments.length - 1)
+    } catch (error) {
+      throw error instanceof WalError ? error.at(`${directory}/${name}`, scan.offset) : error
+    }
   }
   return scan.snapshots.filter(({ index }) => index <= scan.commit)
 }
@@ -41,11 +45,14 @@ export function validSnapshots(options: {
 class SnapshotScan {
   readonly snapshots: WalSnapshot[] = []
   commit = 0
+  /** Of the record that is looked at, in its segment. */
+  offset = 0
   /** Checksum that the last record states. */
   #crc = 0
 
   segment(bytes: Uint8Array, isLast: boolean): void {
     for (let offset = 0; offset + FRAME_HEADER_BYTES <= bytes.length; ) {
+      this.offset = offset
       const header = readFrameHeader(bytes, offset)
       if (header === undefined) return
       const start = offset + FRAME_HEADER_BYTES

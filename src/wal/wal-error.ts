@@ -37,6 +37,7 @@ export type WalErrorCode = keyof typeof walErrorTexts
 export class WalError extends Error {
   override readonly name = 'WalError'
   readonly code: WalErrorCode
+  #isPlaced = false
 
   constructor(
     code: WalErrorCode,
@@ -45,5 +46,14 @@ export class WalError extends Error {
     const { message, cause } = options
     super(message ?? walErrorTexts[code], cause === undefined ? {} : { cause })
     this.code = code
+  }
+
+  /** The same, saying where: byte `offset` of a file, which stands behind the text. */
+  at(path: string, offset: number): WalError {
+    if (this.#isPlaced) return this
+    const message = `${this.message} (${path} at offset ${offset})`
+    const placed = new WalError(this.code, { message, cause: this.cause })
+    placed.#isPlaced = true
+    return placed
   }
 }

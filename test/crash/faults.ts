@@ -132,6 +132,7 @@ async function fillDisk(context: FaultContext): Promise<string> {
       // Neither a start on a full disk may do harm.
       member.start()
       await pause(DISTURBED_MS)
+      await member.kill()
     }
   } finally {
     free()

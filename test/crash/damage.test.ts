@@ -1,0 +1,286 @@
+// Goal: damage to the files of a member that is down is mended by the rules for writes that were cut off, or refused
+// with a message that names the file, the offset and the reason; never is anything acknowledged lost in silence.
+// Method: three members with snapshots and a store of several files; one is stopped or killed, its files are damaged
+// in one way after the other, each time from the newest good copy, and it is started. Where it runs, its hash must be that of
+// the others; where it does not, the message must say why.
+import {
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Cluster } from '../interop/support/cluster.js'
+import type { MemberProcess } from '../interop/support/member-process.js'
+import { describeWith } from '../interop/support/requirements.js'
+import { until } from '../interop/support/until.js'
+import { V3Client } from '../interop/support/v3-client.js'
+
+const WRITES = 300
+/** Enough for one more snapshot. */
+const WRITES_BETWEEN = 110
+const AT_ONCE = 20
+const VALUE = 'v'.repeat(2000)
+/** Frames of the log begin at multiples of this, in bytes. */
+const RECORD_ALIGNMENT = 8
+const ENDS_WITHIN_MS = 30_000
+const FLAGS = ['--snapshot-count', '100', '--experimental-snapshot-catchup-entries', '20']
+
+type Outcome =
+  | { readonly kind: 'runs' }
+  | { readonly kind: 'refused'; readonly error: string; readonly log: string }
+
+/** The files of one kind in a folder, oldest first. */
+const filesOf = (folder: string, pattern: RegExp): string[] =>
+  readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => join(folder, name))
+
+const newest = (folder: string, pattern: RegExp): string => {
+  const file = filesOf(folder, pattern).at(-1)
+  if (file === undefined) throw new Error(`no ${String(pattern)} in ${folder}`)
+  return file
+}
+
+function flip(path: string, offset: number): void {
+  const bytes = readFileSync(path)
+  bytes[offset] = (bytes[offset] ?? 0) ^ 0x10
+  writeFileSync(path, bytes)
+}
+
+/** Bytes of a log segment that are used: the rest is zeros. */
+function usedBytes(path: string): number {
+  const bytes = readFileSync(path)
+  let end = bytes.length
+  while (end > 0 && bytes[end - 1] === 0) end -= 1
+  return end
+}
+
+/** The beginning of a record of an entry whose 2,000 bytes of data follow, or do not. */
+function tornRecord(): Buffer {
+  const record = [0x08, 2, 0x10, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a, 0xd0, 0x0f]
+  const length = record.length + 2000
+  const header = Buffer.alloc(RECORD_ALIGNMENT)
+  header.writeUInt32LE(length, 0)
+  header[7] = 0x80 | (RECORD_ALIGNMENT - (length % RECORD_ALIGNMENT))
+  return Buffer.concat([header, Buffer.from(record)])
+}
+
+describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
+  let cluster: Cluster
+  let member: MemberProcess
+  let pristine = ''
+
+  async function write(prefix: string, count: number): Promise<void> {
+    const running = cluster.members.filter((one) => one.isRunning)
+    const clients = running.map(({ clientUrl }) => new V3Client(clientUrl))
+    let next = 0
+    const work = async (): Promise<void> => {
+      for (let at = next++; at < count; at = next++) {
+        await clients[at % clients.length]?.put(`${prefix}${at % 50}`, `${VALUE}${at}`)
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, work))
+    for (const client of clients) client.close()
+  }
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ name: 'damage', kinds: ['ours', 'ours', 'ours'], flags: FLAGS })
+    await write('first/', WRITES)
+    const last = cluster.members.at(-1)
+    if (last === undefined) throw new Error('no member')
+    member = last
+    pristine = join(cluster.folder, 'pristine')
+    await member.restart()
+    await cluster.healthy()
+  })
+  afterAll(async () => {
+    await cluster?.destroy()
+  })
+
+  const wal = (): string => join(member.dataDir, 'member', 'wal')
+  const snap = (): string => join(member.dataDir, 'member', 'snap')
+  const store = (): string => join(member.dataDir, 'member', 'leveldb')
+
+  function restore(): void {
+    rmSync(member.dataDir, { recursive: true, force: true })
+    cpSync(pristine, member.dataDir, { recursive: true })
+  }
+
+  /** Starts the member with files that `damage` was done to. */
+  async function startWith(damage: () => void): Promise<Outcome> {
+    if (member.isRunning) {
+      // What the member promised meanwhile must be in the copy that it goes on from.
+      await write('between/', WRITES_BETWEEN)
+      await member.kill()
+      rmSync(pristine, { recursive: true, force: true })
+      cpSync(member.dataDir, pristine, { recursive: true })
+      await write('down/', 10)
+    } else restore()
+    damage()
+    const before = member.log().length
+    member.start()
+    return await until(
+      'it runs or ends',
+      async () => {
+        if (!member.isRunning) {
+          const log = member.log().slice(before)
+          const error = /"level":"fatal".*?"error":("(?:[^"\\]|\\.)*")/.exec(log)?.[1] ?? '""'
+          return { kind: 'refused', error: JSON.parse(error) as string, log } as const
+        }
+        const { ok } = await fetch(`${member.clientUrl}/health`)
+        return ok && ({ kind: 'runs' } as const)
+      },
+      ENDS_WITHIN_MS,
+    )
+  }
+
+  async function expectMended(damage: () => void): Promise<void> {
+    expect(await startWith(damage)).toEqual({ kind: 'runs' })
+    expect((await cluster.hashes()).size).toBe(1)
+  }
+
+  async function expectRefused(damage: () => void, why: RegExp): Promise<void> {
+    const outcome = await startWith(damage)
+    if (outcome.kind === 'runs') throw new Error('it runs all the same')
+    expect(outcome.error).toMatch(why)
+  }
+
+  test('without damage it runs', () => expectMended(() => undefined))
+
+  describe('the log', () => {
+    const tail = (bytes: number): number => usedBytes(newest(wal(), /\.wal$/)) - bytes
+
+    test('a write that was cut off is mended, and kept in a copy', async () => {
+      await expectMended(() => {
+        const path = newest(wal(), /\.wal$/)
+        const end = RECORD_ALIGNMENT * Math.ceil(tail(0) / RECORD_ALIGNMENT)
+        const used = readFileSync(path).subarray(0, end)
+        writeFileSync(path, Buffer.concat([used, tornRecord(), Buffer.alloc(100, 'x')]))
+      })
+      expect(filesOf(wal(), /\.broken$/)).toHaveLength(1)
+    })
+
+    test('acknowledged records cut off are refused: the store has them', () =>
+      expectRefused(
+        () => truncateSync(newest(wal(), /\.wal$/), tail(120_000)),
+        /^wal: the log ends/,
+      ))
+
+    test('a flipped bit is refused', () =>
+      expectRefused(() => flip(newest(wal(), /\.wal$/), tail(90_000)), /\(.*\.wal at offset \d+\)/))
+
+    test('a flipped bit near the beginning is refused', () =>
+      expectRefused(() => flip(newest(wal(), /\.wal$/), 40), /\(.*\.wal at offset \d+\)/))
+
+    test('no file left is refused: there is a store', () =>
+      expectRefused(() => rmSync(newest(wal(), /\.wal$/)), /^wal: file not found: no log in .*wal/))
+
+    test('an empty file is refused', () =>
+      expectRefused(() => truncateSync(newest(wal(), /\.wal$/), 0), /wal/))
+  })
+
+  describe('snapshot files', () => {
+    test.each([
+      ['flipped bit', (path: string): void => flip(path, 100)],
+      ['cut in half', (path: string): void => truncateSync(path, 200)],
+      ['empty', (path: string): void => truncateSync(path, 0)],
+      ['removed', (path: string): void => rmSync(path)],
+    ])('%s in the newest: the one before is used', (_what, damage) =>
+      expectMended(() => damage(newest(snap(), /\.snap$/))))
+
+    test('none left: the log is played from its beginning', () =>
+      expectMended(() => {
+        for (const path of filesOf(snap(), /\.snap$/)) rmSync(path)
+      }))
+  })
+
+  describe('the store', () => {
+    test('removed: refused, the log goes on from a snapshot', () =>
+      expectRefused(
+        () => rmSync(store(), { recursive: true }),
+        /^store: the store ends at entry 0,/,
+      ))
+
+    test('a table with a flipped bit is refused', () =>
+      expectRefused(
+        () => flip(newest(store(), /\.ldb$/), 5000),
+        /^store: .*\.ldb at offset \d+: block checksum mismatch/,
+      ))
+
+    test('a table that is too short is refused', () =>
+      expectRefused(
+        () => truncateSync(newest(store(), /\.ldb$/), 6000),
+        /^store: .*\.ldb at offset 6000: the file has 6000 bytes instead of \d+/,
+      ))
+
+    test('a table that is missing is refused', () =>
+      expectRefused(
+        () => rmSync(newest(store(), /\.ldb$/)),
+        /^store: .*\.ldb at offset 0: the file is missing/,
+      ))
+
+    test('a list of files with a flipped bit is refused', () =>
+      expectRefused(
+        () => flip(newest(store(), /^MANIFEST/), 30),
+        /^store: .*MANIFEST-\d+ at offset 0: record checksum mismatch/,
+      ))
+
+    test('no list of files is refused', () =>
+      expectRefused(
+        () => rmSync(newest(store(), /^CURRENT$/)),
+        /^store: .*CURRENT at offset 0: the file is missing/,
+      ))
+
+    /** The write-ahead log has what was cut off, unless that was in front of the snapshot. */
+    const BEHIND = /^store: the store ends at entry \d+, but the log goes on from the snapshot/
+
+    test('a log cut short is mended from the write-ahead log, or refused', () =>
+      expectMendedOrRefused((path) => truncateSync(path, statSync(path).size - 3000)))
+
+    test('a log with a flipped bit near its end is mended, or refused', () =>
+      expectMendedOrRefused((path) => flip(path, statSync(path).size - 3000)))
+
+    test('a log with a flipped bit at its beginning is refused', () =>
+      expectRefused(() => flip(newest(store(), /\.log$/), 20), BEHIND))
+
+    test('a log that is missing is refused', () =>
+      expectRefused(() => rmSync(newest(store(), /\.log$/)), BEHIND))
+
+    async function expectMendedOrRefused(damage: (path: string) => void): Promise<void> {
+      const outcome = await startWith(() => damage(newest(store(), /\.log$/)))
+      if (outcome.kind === 'refused') expect(outcome.error).toMatch(BEHIND)
+      else expect((await cluster.hashes()).size).toBe(1)
+    }
+  })
+
+  test('a member with a lost disk does not begin anew', () =>
+    expectRefused(
+      () => rmSync(join(member.dataDir, 'member'), { recursive: true }),
+      /has already been bootstrapped/,
+    ))
+
+  test('with two of three damaged each says why, and nothing is served', async () => {
+    const [first, second] = cluster.members
+    if (first === undefined || second === undefined) throw new Error('no members')
+    await member.kill()
+    restore()
+    await first.kill()
+    for (const { dataDir } of [first, member]) {
+      flip(newest(join(dataDir, 'member', 'wal'), /\.wal$/), 5000)
+    }
+    for (const damaged of [first, member]) {
+      damaged.start()
+      await until('it ends', () => !damaged.isRunning)
+      expect(damaged.log(3000)).toMatch(/crc mismatch \(.*\.wal at offset \d+\)/)
+    }
+    const client = new V3Client(second.clientUrl)
+    await expect(client.put('more', 'x', 2000)).rejects.toThrow()
+    client.close()
+  })
+})
