@@ -18,6 +18,20 @@ export interface AccessOptions {
   readonly certificateNames?: CertificateNames | undefined
 }
 
+/**
+ * Whether somebody may do something. `overloaded`: it could not be found out, as too many passwords
+ * wait to be checked; the same request may succeed later.
+ */
+export type Verdict = 'allowed' | 'denied' | 'overloaded'
+
+/** Who somebody is, if they are a user. */
+type Identity =
+  | { readonly kind: 'user'; readonly user: V2User }
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'overloaded' }
+
+const NOBODY: Identity = { kind: 'nobody' }
+
 /** What a look into the store gives, or nothing where it fails. */
 function maybe<T>(look: () => T): T | undefined {
   try {
@@ -45,74 +59,78 @@ export class Access {
   }
 
   /** Whether somebody may change the cluster, its users and roles. `path` is for the log. */
-  async mayAdminister(requester: Requester, path: string): Promise<boolean> {
-    if (!this.isEnforced) return true
+  async mayAdminister(requester: Requester, path: string): Promise<Verdict> {
+    if (!this.isEnforced) return 'allowed'
     const isNameless = requester.authorization === '' && this.#certificateNames !== undefined
-    const user = isNameless ? this.#byCertificate(requester) : await this.#byPassword(requester)
-    if (user === undefined) return false
-    if (user.roles?.includes(ROOT_ROLE_NAME) === true) return true
+    const identity = isNameless ? this.#byCertificate(requester) : await this.#byPassword(requester)
+    if (identity.kind !== 'user') return identity.kind === 'nobody' ? 'denied' : identity.kind
+    const { user } = identity
+    if (user.roles?.includes(ROOT_ROLE_NAME) === true) return 'allowed'
     this.#log.warn('a user does not have root role for resource', {
       'root-user': user.user,
       'root-role-name': ROOT_ROLE_NAME,
       'resource-path': path,
     })
-    return false
+    return 'denied'
   }
 
   /** Whether somebody may do this with a key. Who does not say who they are is a guest. */
-  async mayUse(requester: Requester, access: KeyAccess): Promise<boolean> {
-    if (!this.isEnforced) return true
-    const { key } = access
-    let user: V2User | undefined
-    if (requester.authorization !== '') {
-      user = await this.#byPassword(requester)
-      if (user === undefined) return false
-    } else user = this.#byCertificate(requester)
-    if (user === undefined) return this.#mayGuest(access)
-    const names = user.roles ?? []
-    const isAllowed = names.some((name) => {
+  async mayUse(requester: Requester, access: KeyAccess): Promise<Verdict> {
+    if (!this.isEnforced) return 'allowed'
+    const isNameless = requester.authorization === ''
+    const identity = isNameless ? this.#byCertificate(requester) : await this.#byPassword(requester)
+    if (identity.kind === 'overloaded') return identity.kind
+    if (identity.kind === 'user') return this.#mayUser(identity.user, access)
+    return isNameless ? this.#mayGuest(access) : 'denied'
+  }
+
+  #mayUser({ user, roles }: V2User, access: KeyAccess): Verdict {
+    const isAllowed = (roles ?? []).some((name) => {
       const role = maybe(() => this.#store.role(name))
       return role !== undefined && allows(role, access)
     })
-    if (!isAllowed) {
-      this.#log.warn('invalid access for user on key', { 'user-name': user.user, key })
-    }
-    return isAllowed
+    if (isAllowed) return 'allowed'
+    this.#log.warn('invalid access for user on key', { 'user-name': user, key: access.key })
+    return 'denied'
   }
 
   /** Guests need no right to what is below a key to ask for all of it: so has etcd. */
-  #mayGuest(access: KeyAccess): boolean {
+  #mayGuest(access: KeyAccess): Verdict {
     const role = maybe(() => this.#store.role(GUEST_ROLE_NAME))
-    if (role === undefined) return false
-    const isAllowed = allows(role, { ...access, isRecursive: false })
-    if (!isAllowed) {
-      this.#log.warn('invalid access for a guest role on key', {
-        'role-name': GUEST_ROLE_NAME,
-        key: access.key,
-      })
-    }
-    return isAllowed
+    if (role === undefined) return 'denied'
+    if (allows(role, { ...access, isRecursive: false })) return 'allowed'
+    this.#log.warn('invalid access for a guest role on key', {
+      'role-name': GUEST_ROLE_NAME,
+      key: access.key,
+    })
+    return 'denied'
   }
 
-  async #byPassword({ authorization }: Requester): Promise<V2User | undefined> {
+  async #byPassword({ authorization }: Requester): Promise<Identity> {
     const credentials = parseBasicAuth(authorization)
     if (credentials === undefined) {
       this.#log.warn('malformed basic auth encoding')
-      return undefined
+      return NOBODY
     }
     const user = maybe(() => this.#store.user(credentials.user))
-    if (user === undefined) return undefined
-    if (await this.#store.isPassword(user, credentials.password)) return user
+    if (user === undefined) return NOBODY
+    const outcome = await this.#store.checkPassword(user, credentials.password)
+    if (outcome.kind !== 'checked') {
+      const error = outcome.kind === 'busy' ? 'too many wait' : outcome.reason
+      this.#log.warn('failed to check a password', { 'user-name': user.user, error })
+      return { kind: 'overloaded' }
+    }
+    if (outcome.isRight) return { kind: 'user', user }
     this.#log.warn('incorrect password', { 'user-name': credentials.user })
-    return undefined
+    return NOBODY
   }
 
   /** The first name in the chain of certificates that is a user's. */
-  #byCertificate({ socket }: Requester): V2User | undefined {
+  #byCertificate({ socket }: Requester): Identity {
     for (const name of this.#certificateNames?.(socket) ?? []) {
       const user = maybe(() => this.#store.user(name))
-      if (user !== undefined) return user
+      if (user !== undefined) return { kind: 'user', user }
     }
-    return undefined
+    return NOBODY
   }
 }

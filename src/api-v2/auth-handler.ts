@@ -7,7 +7,7 @@ import { quoteGo } from '../base/go-json.js'
 import { exhaustive } from '../base/invariant.js'
 import { refuseV2Auth, type V2AuthErrorCode } from '../base/v2-auth-errors.js'
 import type { Log } from '../ports/log.js'
-import type { Access } from './access.js'
+import type { Access, Verdict } from './access.js'
 import {
   answer,
   answerMessage,
@@ -51,9 +51,13 @@ function answerRefusal(response: ServerResponse, headers: HeaderList, code: V2Au
   answerMessage(response, httpStatus, headers, message)
 }
 
-/** Who asks is not known, or may not do it: nothing but that is said. */
-export function answerInsufficient(response: ServerResponse, before: HeaderList): void {
-  answerRefusal(response, before, 'INSUFFICIENT_CREDENTIALS')
+/** Says that somebody may not administer, or that it cannot be found out now, and nothing else. */
+export function answerNotAdmitted(
+  response: ServerResponse,
+  before: HeaderList,
+  verdict: Exclude<Verdict, 'allowed'>,
+): void {
+  answerRefusal(response, before, verdict === 'denied' ? 'INSUFFICIENT_CREDENTIALS' : 'INTERNAL')
 }
 
 export class AuthHandler {
@@ -120,8 +124,9 @@ export class AuthHandler {
     const isOpen = target.path === `${AUTH_PREFIX}/enable` && request.method === 'GET'
     const serve = async (): Promise<void> => {
       const requester = new ResponseReply(response)
-      if (!isOpen && !(await this.#access.mayAdminister(requester, target.path))) {
-        answerInsufficient(response, before)
+      const verdict = isOpen ? 'allowed' : await this.#access.mayAdminister(requester, target.path)
+      if (verdict !== 'allowed') {
+        answerNotAdmitted(response, before, verdict)
         return
       }
       try {

@@ -24,7 +24,7 @@ import { compareGo } from '../base/go-json.js'
 import type { V2AuthErrorCode } from '../base/v2-auth-errors.js'
 import { V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
 import type { Log } from '../ports/log.js'
-import type { Passwords } from '../ports/passwords.js'
+import type { CheckOutcome, Passwords } from '../ports/passwords.js'
 import type { V2Store } from '../v2store/store.js'
 import { AuthFailure } from './auth-failure.js'
 import { AuthTree, isStoreError } from './auth-tree.js'
@@ -114,15 +114,9 @@ export class AuthStore {
   }
 
   /** Whether the password of a request is the user's. */
-  isPassword(user: V2User, password: string): Promise<boolean> {
+  checkPassword(user: V2User, password: string): Promise<CheckOutcome> {
     return new Promise((resolve) => {
-      this.#passwords.check(user.password, password, (outcome) => {
-        if (outcome.kind !== 'checked') {
-          const reason = outcome.kind === 'busy' ? 'too many wait' : outcome.reason
-          this.#log.warn('failed to check a password', { 'user-name': user.user, error: reason })
-        }
-        resolve(outcome.kind === 'checked' && outcome.isRight)
-      })
+      this.#passwords.check(user.password, password, resolve)
     })
   }
 

@@ -1,5 +1,6 @@
 /** /v2/keys: reads, writes and waits (facts: v2-api.md 2 to 6). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { errors } from '../base/errors.js'
 import { exhaustive, invariant } from '../base/invariant.js'
 import { v2AuthErrors } from '../base/v2-auth-errors.js'
 import { createV2Error } from '../base/v2-errors.js'
@@ -131,8 +132,9 @@ export class KeysHandler {
     const key = target.path.slice(KEYS_PREFIX.length)
     const isWrite = method !== 'GET' && method !== 'HEAD'
     const access = { key, isWrite, isRecursive: operation.Recursive }
-    void this.#access.mayUse(reply, access).then((isAllowed) => {
-      if (isAllowed) this.#execute(exchange, operation, noValueOnSuccess)
+    void this.#access.mayUse(reply, access).then((verdict) => {
+      if (verdict === 'allowed') this.#execute(exchange, operation, noValueOnSuccess)
+      else if (verdict === 'overloaded') this.#fail(exchange, errors.TOO_MANY_REQUESTS.message)
       else v2ErrorAnswer(reply, headers, createV2Error(UNAUTHORISED, NO_CREDENTIALS, 0))
     })
   }

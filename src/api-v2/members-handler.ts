@@ -13,7 +13,7 @@ import {
   type HeaderList,
   JSON_TYPE,
 } from './answer.js'
-import { answerInsufficient } from './auth-handler.js'
+import { answerNotAdmitted } from './auth-handler.js'
 import { parsePeerUrls } from './member-urls.js'
 import { JSON_BYTES_MAX, readBody } from './read-body.js'
 import { ResponseReply } from './reply.js'
@@ -64,9 +64,9 @@ export class MembersHandler {
       this.#serve(request, response, path, before)
       return
     }
-    void this.#access.mayAdminister(new ResponseReply(response), path).then((isAllowed) => {
-      if (isAllowed) this.#serve(request, response, path, before)
-      else answerInsufficient(response, before)
+    void this.#access.mayAdminister(new ResponseReply(response), path).then((verdict) => {
+      if (verdict === 'allowed') this.#serve(request, response, path, before)
+      else answerNotAdmitted(response, before, verdict)
     })
   }
 

@@ -13,7 +13,7 @@ import type { CheckOutcome, HashOutcome, Passwords } from '../../src/ports/passw
 import { createLocalServer, type LocalServer } from './local-server.js'
 import { createStore } from './local-source.js'
 import { MemoryLog } from './memory-log.js'
-import { quickPasswords } from './quick-passwords.js'
+import { QuickPasswords } from './quick-passwords.js'
 
 let server: LocalServer
 beforeEach(async () => {
@@ -277,6 +277,24 @@ describe('enforcement', () => {
   })
 })
 
+describe('while too many passwords wait', () => {
+  test('whoever names themselves may ask again, and guests are served', async () => {
+    await enable()
+    server.passwords.isBusy = true
+    const who = 'root:pr'
+    expect(await ask('GET', '/v2/keys/', { who })).toMatchObject({
+      status: 500,
+      body:
+        '{"errorCode":300,"message":"Raft Internal Error",' +
+        '"cause":"etcdserver: too many requests","index":0}\n',
+    })
+    const internal = { status: 500, body: '{"message":"Internal Server Error"}' }
+    expect(await ask('GET', '/v2/auth/users', { who })).toMatchObject(internal)
+    expect(await ask('DELETE', '/v2/members/1', { who })).toMatchObject(internal)
+    expect(await ask('GET', '/v2/keys/')).toMatchObject({ status: 200 })
+  })
+})
+
 describe('access without a server', () => {
   const key = { key: '/a', isRecursive: false, isWrite: false }
 
@@ -286,7 +304,7 @@ describe('access without a server', () => {
   }): { access: Access; log: MemoryLog; from: (authorization: string) => Requester } {
     const log = new MemoryLog()
     const { source } = server
-    const { passwords = quickPasswords, names } = options
+    const { passwords = new QuickPasswords(), names } = options
     const store = new AuthStore({ source, passwords, log })
     const certificateNames = names === undefined ? undefined : () => names
     const access = new Access({ store, log, certificateNames })
@@ -296,8 +314,8 @@ describe('access without a server', () => {
 
   test('everybody may do everything while it is off', async () => {
     const { access, from } = accessBy({})
-    expect(await access.mayUse(from(''), key)).toBe(true)
-    expect(await access.mayAdminister(from(''), '/')).toBe(true)
+    expect(await access.mayUse(from(''), key)).toBe('allowed')
+    expect(await access.mayAdminister(from(''), '/')).toBe('allowed')
   })
 
   test('with --client-cert-auth the first name of the chain that is a user counts', async () => {
@@ -312,7 +330,11 @@ describe('access without a server', () => {
     ): Promise<boolean[]> => {
       const { access, from } = accessBy(names === undefined ? {} : { names })
       const requester = from(authorization)
-      return [await access.mayUse(requester, key), await access.mayAdminister(requester, '/')]
+      const verdicts = [
+        await access.mayUse(requester, key),
+        await access.mayAdminister(requester, '/'),
+      ]
+      return verdicts.map((verdict) => verdict === 'allowed')
     }
     expect(await may(undefined)).toEqual([false, false])
     expect(await may([])).toEqual([false, false])
@@ -324,7 +346,7 @@ describe('access without a server', () => {
     expect(await may(['root'], basic('u:x'))).toEqual([false, false])
   })
 
-  test('a password that could not be checked is a wrong one, and the log says why', async () => {
+  test('a password that could not be checked is no wrong one, and the log says why', async () => {
     await enable()
     const failing = (check: CheckOutcome, hash: HashOutcome): Passwords => ({
       hash: (_password, done) => done(hash),
@@ -335,7 +357,9 @@ describe('access without a server', () => {
     for (const outcome of [busy, failed]) {
       const passwords = failing(outcome, outcome)
       const { access, log, from } = accessBy({ passwords })
-      expect(await access.mayUse(from(basic('root:pr')), key)).toBe(false)
+      expect(await access.mayUse(from(basic('root:pr')), key)).toBe('overloaded')
+      expect(await access.mayAdminister(from(basic('root:pr')), '/')).toBe('overloaded')
+      expect(await access.mayUse(from(''), key)).toBe('allowed')
       expect(log.lines[0]).toEqual({
         message: 'failed to check a password',
         fields: {

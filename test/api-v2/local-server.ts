@@ -8,13 +8,14 @@ import { createHttpAccess } from '../../src/base/http-access.js'
 import { registerAccessControl } from '../../src/ops/access-control.js'
 import { LocalSource } from './local-source.js'
 import { MemoryLog } from './memory-log.js'
-import { quickPasswords } from './quick-passwords.js'
+import { QuickPasswords } from './quick-passwords.js'
 
 export interface LocalServer {
   readonly app: FastifyInstance
   readonly handler: V2Handler
   readonly source: LocalSource
   readonly log: MemoryLog
+  readonly passwords: QuickPasswords
   /** The sockets' server: connections begin on the fast lane, as in the daemon. */
   readonly sockets: Server
 }
@@ -24,7 +25,8 @@ export async function createLocalServer(): Promise<LocalServer> {
   const access = createHttpAccess({ corsOrigins: [], hostWhitelist: [], isSecure: false })
   const source = new LocalSource()
   const log = new MemoryLog()
-  const handler = new V2Handler({ source, passwords: quickPasswords, log })
+  const passwords = new QuickPasswords()
+  const handler = new V2Handler({ source, passwords, log })
   const app = fastify({
     logger: false,
     forceCloseConnections: true,
@@ -57,5 +59,5 @@ export async function createLocalServer(): Promise<LocalServer> {
     socket.on('error', () => socket.destroy())
     takeSocket(socket)
   })
-  return { app, handler, source, log, sockets }
+  return { app, handler, source, log, passwords, sockets }
 }

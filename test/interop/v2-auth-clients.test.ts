@@ -4,14 +4,16 @@
  * standard output, standard error and exit codes compared; a cluster of both where each change is made through one
  * member and seen through the others; client certificates as names, shown to both over HTTP/1.1 and HTTP/2.
  */
-import { readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
 import { request } from 'node:https'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Authority, type CertificateFiles } from './support/certificates.js'
 import { Cluster, temporaryFolder } from './support/cluster.js'
-import { etcdctl } from './support/etcdctl.js'
-import type { MemberKind, MemberProcess } from './support/member-process.js'
+import { etcdctl, mustEtcdctl } from './support/etcdctl.js'
+import { type MemberKind, MemberProcess } from './support/member-process.js'
+import { freePort } from './support/ports.js'
 import { describeWith } from './support/requirements.js'
 import { until } from './support/until.js'
 
@@ -188,6 +190,30 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'users and roles of the v2 API', () 
       await allSay('-u u:pu get /a', '1')
       await allSay('-u u:pu set /a 2', DENIED)
       await allSay('-u u:wrong get /a', DENIED)
+    })
+
+    test('a backup of theirs is a member of ours that enforces the same', async () => {
+      const [first] = cluster.members
+      const folder = join(cluster.folder, 'restored')
+      const restored = new MemberProcess({
+        kind: 'ours',
+        name: 'restored',
+        folder,
+        clientUrl: `http://127.0.0.1:${await freePort()}`,
+        peerUrl: `http://127.0.0.1:${await freePort()}`,
+        flags: ['--force-new-cluster'],
+      })
+      mkdirSync(folder)
+      const directories = ['--data-dir', first?.dataDir ?? '', '--backup-dir', restored.dataDir]
+      await mustEtcdctl({ endpoints: [], args: ['backup', ...directories], api: '2' })
+      restored.start()
+      try {
+        await until('it enforces', async () => (await said(restored, 'get /a')) === DENIED)
+        expect(await said(restored, '-u u:pu get /a')).toBe('1')
+        expect(await said(restored, '-u root:pr user list')).toBe('root\nu')
+      } finally {
+        await restored.kill()
+      }
     })
 
     test('ours knows it all again after a crash, and what it is told then counts everywhere', async () => {
