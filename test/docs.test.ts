@@ -30,7 +30,10 @@ const OF_OTHER_PROGRAMS = new Set([
     'minutes',
     'keep-going',
   ],
-  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner'],
+  // migrate-v2
+  ...['from', 'to', 'strip', 'dry-run', 'state', 'follow', 'overwrite', 'from-user', 'to-user'],
+  ...['cacert', 'cert', 'key'],
+  ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner', 'backup-dir', 'with-v3'],
   ...['cacert', 'cert', 'key', 'fcntl'],
 ])
 

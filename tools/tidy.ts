@@ -30,6 +30,7 @@ export const LEVELS: Readonly<Record<string, number>> = {
   config: 7,
   discovery: 7.2,
   proxy: 7.3,
+  migrate: 7,
   daemon: 7.5,
   ctl: 8,
   utl: 8,

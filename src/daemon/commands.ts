@@ -7,6 +7,7 @@ export type Command = (argv: readonly string[]) => Promise<void>
  */
 const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   gateway: async () => (await import('./gateway.js')).runGateway,
+  'migrate-v2': async () => (await import('../migrate/main.js')).migrateV2,
 }
 
 /** The sub-command that the first word names; `undefined` when the words are those of a member. */
