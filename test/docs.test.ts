@@ -32,7 +32,6 @@ const OF_OTHER_PROGRAMS = new Set([
   ],
   // migrate-v2
   ...['from', 'to', 'strip', 'dry-run', 'state', 'follow', 'overwrite', 'from-user', 'to-user'],
-  ...['cacert', 'cert', 'key'],
   ...['endpoints', 'lease', 'peer-urls', 'prefix', 'learner', 'backup-dir', 'with-v3'],
   ...['cacert', 'cert', 'key', 'fcntl'],
 ])

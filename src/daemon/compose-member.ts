@@ -90,6 +90,7 @@ export async function composeMember<Network extends PeerNetwork>(
     })
   const engine = await openLive(engines, snapshotIndex)
   const state = await restore(engine, start.snapshot)
+  refuseOldStore(state, snapshotIndex)
   let member: Member | undefined
   const current = (): Member => {
     invariant(member !== undefined, 'the member exists before anything runs')
@@ -216,6 +217,20 @@ function composeHub(
   }
   options.every(WATCH_PASS_MS, syncWatchers)
   return hub
+}
+
+/**
+ * A snapshot is recorded only after the store is synced up to it, so a store that is behind belongs
+ * to another log, or its directory was lost. What it lacks is not in the log any more: going on
+ * would lose it without a word. A cluster of etcd 2.x had no store. The text is etcd's.
+ */
+function refuseOldStore({ backend, membership }: ReplicatedState, snapshot: LogIndex): void {
+  const index = backend.consistentIndex
+  const major = membership.version?.major ?? 0
+  if (index >= snapshot || (index === 0 && major < 3)) return
+  throw new Error(
+    `database file (leveldb index ${index}) does not match with snapshot (index ${snapshot})`,
+  )
 }
 
 function createNode(options: MemberCompositionOptions<PeerNetwork>): RawNode {

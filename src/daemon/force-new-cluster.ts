@@ -5,7 +5,7 @@ import { MemoryStorage } from '../raft/memory-storage.js'
 import { ConfChange, type Entry, type HardState } from '../wire/raftpb.js'
 import type { StartPoint } from './bootstrap.js'
 
-/** Who is in the configuration after the committed part of the log. */
+/** Who is in the configuration after the whole log. */
 function membersAfter(start: StartPoint, entries: readonly Entry[]): Set<MemberId> {
   const confState = start.snapshot?.metadata.confState
   const members = new Set<MemberId>([...(confState?.voters ?? []), ...(confState?.learners ?? [])])
@@ -32,24 +32,26 @@ function ownUrls(start: StartPoint, entries: readonly Entry[]): readonly string[
 }
 
 /**
- * Makes this member the only one of its cluster, with its data (facts: disk.md 7.5): what was not
- * committed is dropped, then changes of membership are appended that remove everybody else, and all
- * of it counts as committed.
+ * Makes this member the only one of its cluster, with its data (facts: disk.md 7.5): changes of
+ * membership are appended that add it when it is unknown and remove everybody else, and all of it
+ * counts as committed.
+ *
+ * Unlike in etcd the whole log stays, as it would if this member were elected. A commit index of
+ * ours is written with the next entries only (ARCHITECTURE.md, rules of durability 3), so the
+ * newest entries may have been acknowledged although the log does not say so.
  */
 export function forceNewCluster(start: StartPoint, options: { readonly log: Log }): StartPoint {
   const { storage, wal } = start
   const { hardState } = storage.initialState()
   const first = storage.firstIndex()
-  const known =
-    hardState.commit >= first
-      ? storage.entries(first, logIndex(hardState.commit + 1), Number.POSITIVE_INFINITY)
-      : []
-  if (!Array.isArray(known)) throw new Error('the committed part of the log cannot be read')
-  const committed: readonly Entry[] = known
-  const dropped = storage.lastIndex() - hardState.commit
-  if (dropped > 0) {
-    options.log.info('discarding uncommitted WAL entries', {
-      'number-of-discarded-WAL-entries': dropped,
+  const last = storage.lastIndex()
+  const found =
+    last >= first ? storage.entries(first, logIndex(last + 1), Number.POSITIVE_INFINITY) : []
+  if (!Array.isArray(found)) throw new Error('the log cannot be read')
+  const known: readonly Entry[] = found
+  if (last > hardState.commit) {
+    options.log.info('keeping WAL entries that are not known to be committed', {
+      'number-of-kept-WAL-entries': last - hardState.commit,
     })
   }
   const changes: Entry[] = []
@@ -57,21 +59,23 @@ export function forceNewCluster(start: StartPoint, options: { readonly log: Log 
     changes.push({
       type: 'EntryConfChange',
       term: hardState.term,
-      index: logIndex(hardState.commit + changes.length + 1),
+      index: logIndex(last + changes.length + 1),
       data: ConfChange.encode(change),
     })
   }
-  const members = membersAfter(start, committed)
-  for (const nodeId of [...members].sort((a, b) => (a < b ? -1 : 1))) {
-    if (nodeId !== start.id) append({ id: 0n, type: 'ConfChangeRemoveNode', nodeId })
-  }
+  const members = membersAfter(start, known)
+  // Added first: a configuration from which everybody was removed is none (a backup has another
+  // id).
   if (!members.has(start.id)) {
-    const peerUrls = ownUrls(start, committed)
+    const peerUrls = ownUrls(start, known)
     const member = { id: start.id, peerUrls, isLearner: false, name: '', clientUrls: [] }
     const context = new TextEncoder().encode(encodeMember(member))
     append({ id: 0n, type: 'ConfChangeAddNode', nodeId: start.id, context })
   }
-  const commit = logIndex(hardState.commit + changes.length)
+  for (const nodeId of [...members].sort((a, b) => (a < b ? -1 : 1))) {
+    if (nodeId !== start.id) append({ id: 0n, type: 'ConfChangeRemoveNode', nodeId })
+  }
+  const commit = logIndex(last + changes.length)
   const forced: HardState = { ...hardState, vote: NO_MEMBER, commit }
   wal.save({ hardState: forced, entries: changes, mustSync: true }, (failure) => {
     if (failure !== undefined) throw failure
@@ -80,7 +84,7 @@ export function forceNewCluster(start: StartPoint, options: { readonly log: Log 
   if (start.snapshot !== undefined) {
     kept.applySnapshot({ ...start.snapshot, data: new Uint8Array(0) })
   }
-  kept.append([...committed, ...changes])
+  kept.append([...known, ...changes])
   kept.setHardState(forced)
   options.log.info('forcing restart member', { 'commit-index': commit })
   return { ...start, storage: kept, isAlone: true }

@@ -56,6 +56,7 @@ import { memberSettingsOf } from './member-settings.js'
 import { feedMetrics, peerObserver, RpcCounts } from './metrics-feed.js'
 import { PeerRoutes } from './peer-routes.js'
 import { watchSlowRequests } from './slow-requests.js'
+import { takeOverDb } from './take-over-db.js'
 import { admission, createIdentities, type Identities, verifiedNames } from './tls.js'
 
 /** How long connections may take to end when the process stops, ms. */
@@ -233,6 +234,10 @@ export class EtcdServer {
     const config = this.#config
     const calls = this.#callOptions(identities, start.peerServerName)
     const engines = new LevelEngines(join(config.dataDir, 'member'), this.#log)
+    if (!start.isNew) {
+      const path = join(config.dataDir, 'member', 'snap', 'db')
+      await takeOverDb({ disk: nodeDisk, engines, path, log: this.#log })
+    }
     const { member, network } = await composeMember({
       start,
       settings: memberSettingsOf(config),
