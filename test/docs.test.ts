@@ -29,6 +29,8 @@ const OF_OTHER_PROGRAMS = new Set([
     'count',
     'minutes',
     'keep-going',
+    'known-bugs',
+    'history',
   ],
   // migrate-v2
   ...['from', 'to', 'strip', 'dry-run', 'state', 'follow', 'overwrite', 'from-user', 'to-user'],

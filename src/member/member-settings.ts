@@ -13,6 +13,11 @@ export interface MemberSettings {
    * (`--snapshot-catchup-entries`).
    */
   readonly catchUpEntries: number
+  /**
+   * Entries beyond these that gather before the log in memory is cut; at least 1, default 1000. Few
+   * cost a cut more often, and mean a snapshot sooner for followers that were away.
+   */
+  readonly cutSlackEntries?: number
   /** Largest proposal, bytes (`--max-request-bytes`). */
   readonly requestBytesMax: number
   /** Bytes that the backend may take (`--quota-backend-bytes`); Infinity = no limit. */

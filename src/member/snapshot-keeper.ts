@@ -65,7 +65,8 @@ export class SnapshotKeeper {
   #cut(applied: LogIndex): void {
     const { storage, settings, confState } = this.#options
     const keep = settings.catchUpEntries
-    if (applied - storage.firstIndex() < keep + CUT_SLACK_ENTRIES) return
+    const slack = settings.cutSlackEntries ?? CUT_SLACK_ENTRIES
+    if (applied - storage.firstIndex() < keep + slack) return
     storage.createSnapshot({ index: applied, data: NOTHING, confState: confState() })
     storage.compact(addIndex(applied, -keep))
   }

@@ -34,9 +34,32 @@ export interface Operation {
   outcome: ClientOutcome
 }
 
+/** One request of a client of the v2 API. */
+export interface V2Operation {
+  readonly client: number
+  readonly place: number
+  /** Goes into the log with the request, so that its entry is found again. */
+  readonly mark: number
+  readonly path: string
+  readonly method: string
+  readonly value: string
+  /** Answered by the member alone, from what it has. */
+  readonly isLocal: boolean
+  /** The key is given an end. */
+  readonly expires: boolean
+  readonly calledUs: number
+  returnedUs: number
+  /** `response` in the words of `V2Model`. */
+  outcome: ClientOutcome
+}
+
 /** Everything that clients did, in the order of their calls. */
 export class History {
   readonly operations: Operation[] = []
+  readonly v2: V2Operation[] = []
+  /** Told of each call, and of each answer when its client has it. */
+  onCalled: (operation: Operation) => void = () => undefined
+  onAnswered: (operation: Operation) => void = () => undefined
 
   begin(client: number, place: number, request: ClientRequest, nowUs: number): Operation {
     const operation: Operation = {
@@ -48,6 +71,14 @@ export class History {
       outcome: { kind: 'unknown' },
     }
     this.operations.push(operation)
+    this.onCalled(operation)
     return operation
+  }
+
+  end(operation: Operation, outcome: ClientOutcome, nowUs: number): void {
+    operation.outcome = outcome
+    if (outcome.kind === 'unknown') return
+    operation.returnedUs = nowUs
+    this.onAnswered(operation)
   }
 }

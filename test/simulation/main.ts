@@ -1,6 +1,7 @@
-/** npm run sim -- --seed 42 [--trace] [--minutes M] [--count K] */
-import { appendFileSync } from 'node:fs'
+/** npm run sim -- --seed 42 [--trace] [--minutes M] [--count K] [--history FILE], or --known-bugs [--bug 'part of a name'] */
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { searchKnownBugs } from './known-bugs/search.js'
 import { swarm } from './options.js'
 import { type RunResult, runSimulation } from './simulation.js'
 
@@ -13,6 +14,9 @@ const { values } = parseArgs({
     'keep-going': { type: 'boolean', default: false },
     ledger: { type: 'string' },
     options: { type: 'boolean', default: false },
+    'known-bugs': { type: 'boolean', default: false },
+    bug: { type: 'string', default: '' },
+    history: { type: 'string' },
   },
 })
 
@@ -38,6 +42,13 @@ function report(result: RunResult, tookMs: number): void {
   console.log(`replay: npm run sim -- --seed ${seed} --trace`)
 }
 
+if (values['known-bugs']) {
+  const searches = await searchKnownBugs(values.bug, (search) =>
+    console.log(JSON.stringify(search)),
+  )
+  process.exit(searches.every(({ seed }) => seed !== undefined) ? 0 : 1)
+}
+
 const marks = new Map<string, number>()
 let runs = 0
 let failures = 0
@@ -49,6 +60,14 @@ for (let at = 0; at < (isMany ? count : 1) && !isLate(); at++) {
   const sink = values.trace ? { sink: (line: string) => console.log(line) } : {}
   const result = await runSimulation({ seed, ...sink })
   const cpu = process.cpuUsage(cpuBefore)
+  if (values.history !== undefined)
+    writeFileSync(
+      values.history,
+      `${result
+        .history()
+        .map((line) => JSON.stringify(line))
+        .join('\n')}\n`,
+    )
   report(result, (cpu.user + cpu.system) / 1000)
   runs++
   virtualSeconds += result.virtualSeconds

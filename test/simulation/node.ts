@@ -312,6 +312,7 @@ export class SimulatedNode implements Host {
       electionTimeoutMs,
       snapshotCount: drawn.snapshotCount,
       catchUpEntries: drawn.catchUpEntries,
+      cutSlackEntries: drawn.cutSlackEntries,
       requestBytesMax: 1_572_864,
       quotaBytes: Number.POSITIVE_INFINITY,
       strictReconfigCheck: true,

@@ -5,6 +5,7 @@ export interface SimulationOptions {
   readonly memberCount: number
   readonly clientCount: number
   readonly watcherCount: number
+  readonly v2ClientCount: number
   readonly keyCount: number
   /** Faults may happen for so long, virtual seconds. */
   readonly safetySeconds: number
@@ -19,6 +20,7 @@ export interface SimulationOptions {
     readonly preVote: boolean
     readonly snapshotCount: number
     readonly catchUpEntries: number
+    readonly cutSlackEntries: number
     readonly backendBatchIntervalMs: number
     readonly backendBatchChangesMax: number
     readonly compactionBatchLimit: number
@@ -66,7 +68,7 @@ export const FAULTS = [
 ] as const
 export type FaultKind = (typeof FAULTS)[number]
 
-export const WORK = [
+const DRAWN_WORK = [
   'put',
   'put-lease',
   'get',
@@ -82,6 +84,16 @@ export const WORK = [
   'revoke',
   'compact',
 ] as const
+export const WORK = [
+  ...DRAWN_WORK,
+  'put-large',
+  'list-stale',
+  'list-pages',
+  'create',
+  'update',
+  'remove',
+  'txn-old',
+] as const
 export type WorkKind = (typeof WORK)[number]
 
 function weights<Kind extends string>(
@@ -94,20 +106,71 @@ function weights<Kind extends string>(
   return drawn
 }
 
+const NO_WORK = Object.fromEntries(WORK.map((kind) => [kind, 0])) as Record<WorkKind, number>
+
+/** What a key-value user of etcd does, much of everything. */
+const ETCD_MIX = {
+  ...NO_WORK,
+  get: 15,
+  'get-serializable': 10,
+  list: 10,
+  'list-stale': 10,
+  'get-old': 5,
+  put: 23,
+  'put-large': 2,
+  'put-lease': 5,
+  grant: 3,
+  renew: 3,
+  revoke: 3,
+  delete: 5,
+  'delete-range': 2,
+  'multi-txn': 10,
+  'txn-old': 3,
+  'compare-and-set': 5,
+  compact: 3,
+}
+/** What Kubernetes does: everything by comparing mod revisions, lists page by page. */
+const KUBERNETES_MIX = {
+  ...NO_WORK,
+  get: 10,
+  'get-serializable': 5,
+  list: 5,
+  'list-pages': 25,
+  'list-stale': 5,
+  create: 8,
+  update: 60,
+  remove: 8,
+  grant: 1,
+  'put-lease': 2,
+  compact: 3,
+}
+
+/** Half of all runs have one of the mixes that users have; undefined = what was drawn. */
+function trafficMix(prng: Prng): Record<WorkKind, number> | undefined {
+  return prng.pick([undefined, undefined, ETCD_MIX, KUBERNETES_MIX])
+}
+
 /** Swarm: which faults happen at all, and how often, differs from run to run. */
 export function swarm(seed: number): SimulationOptions {
   const prng = new Prng(seed).fork('options')
   const isQuiet = prng.perMille(100)
-  const workload = weights(prng, WORK, 700)
+  const drawn = weights(prng, DRAWN_WORK, 700)
+  const mix = trafficMix(new Prng(seed).fork('traffic'))
   const electionTicks = prng.pick([5, 10, 10])
   return {
     memberCount: prng.pick([1, 3, 3, 3, 3, 3, 5, 5, 7]),
     clientCount: prng.between(2, 8),
     watcherCount: prng.between(0, 6),
+    v2ClientCount: new Prng(seed).fork('v2').pick([0, 0, 1, 2]),
     keyCount: prng.between(1, 12),
     safetySeconds: prng.between(20, 60),
     thinkMeanMs: prng.pick([10, 30, 50, 100, 200]),
-    workload: { ...workload, put: Math.max(3, workload.put), get: Math.max(1, workload.get) },
+    workload: mix ?? {
+      ...NO_WORK,
+      ...drawn,
+      put: Math.max(3, drawn.put),
+      get: Math.max(1, drawn.get),
+    },
     network: {
       delayMeanUs: prng.pick([200, 500, 1000, 5000, 20_000]),
       lossPerMille: isQuiet ? 0 : prng.pick([0, 0, 1, 10, 50, 200]),
@@ -130,6 +193,7 @@ export function swarm(seed: number): SimulationOptions {
       preVote: prng.perMille(700),
       snapshotCount: prng.pick([3, 10, 50, 200, 10_000]),
       catchUpEntries: prng.pick([1, 5, 20, 100, 5000]),
+      cutSlackEntries: new Prng(seed).fork('log-cut').pick([1, 10, 100, 1000]),
       backendBatchIntervalMs: prng.pick([10, 100, 100, 1000]),
       backendBatchChangesMax: prng.pick([1, 10, 100, 10_000]),
       compactionBatchLimit: prng.pick([1, 10, 1000]),

@@ -1,16 +1,23 @@
+import { Observer } from './checkers/checker.js'
 import { CommitHistory } from './checkers/commit-history.js'
+import { compareWithModel } from './checkers/final-state.js'
+import { findLeak } from './checkers/leaks.js'
 import { checkLeases } from './checkers/lease-time.js'
-import { MemberState } from './checkers/member-state.js'
+import { onlineCheckers } from './checkers/online-checkers.js'
 import { checkWatch } from './checkers/watch-guarantees.js'
 import { Cluster } from './cluster.js'
 import { withoutRealWorld } from './guard.js'
 import { History } from './history.js'
-import { type Replayed, replay, replayCheck } from './linearizability/replay-check.js'
+import { asLines } from './linearizability/as-lines.js'
+import type { HistoryLine } from './linearizability/history-file.js'
+import { replayCheck } from './linearizability/replay-check.js'
+import { checkV2, compareV2 } from './linearizability/v2-check.js'
 import { searchCheck } from './linearizability/windows.js'
 import { compareHashes, Nemesis } from './nemesis.js'
 import type { NodeAdapter } from './node.js'
 import { type SimulationOptions, swarm } from './options.js'
 import { Client } from './workload/client.js'
+import { V2Client } from './workload/v2-client.js'
 import { WatchClient } from './workload/watch-client.js'
 import { CREEP_US_MAX } from './world/clock.js'
 import type { TraceSink } from './world/trace.js'
@@ -21,6 +28,8 @@ const MICROTASK_HOPS = 16
 /** In the liveness phase everything must be answered and equal within, virtual microseconds. */
 const LIVENESS_US = 90_000_000
 const SECOND_US = 1_000_000
+/** Once everything is answered, whatever is held is let go within, virtual microseconds. */
+const QUIET_US = 10_000_000
 
 export interface RunResult {
   readonly seed: number
@@ -31,6 +40,8 @@ export interface RunResult {
   readonly operations: number
   readonly revisions: number
   readonly marks: ReadonlyMap<string, number>
+  /** What clients did and saw, for `npm run checker`. */
+  readonly history: () => readonly HistoryLine[]
 }
 
 export interface RunOptions {
@@ -50,23 +61,34 @@ export class Simulation {
   readonly #commits: CommitHistory
   readonly #history = new History()
   readonly #clients: Client[] = []
+  readonly #v2Clients: V2Client[] = []
   readonly #watchers: WatchClient[] = []
   readonly #nemesis: Nemesis
-  readonly #state: MemberState
+  readonly #observer: Observer
 
   constructor({ seed, options, sink, adapters }: RunOptions) {
     this.#seed = seed
     this.#world = new World(seed, sink)
     this.#options = options ?? swarm(seed)
-    this.#commits = new CommitHistory(this.#world)
-    this.#state = new MemberState(this.#world)
+    this.#commits = new CommitHistory(this.#world, (commit, by) =>
+      this.#observer.onCommitted(commit, by),
+    )
+    const observer = new Observer(
+      onlineCheckers(this.#world, this.#commits, () => this.#cluster.nodes),
+    )
+    this.#observer = observer
     this.#cluster = new Cluster(
       this.#world,
       this.#options,
-      [this.#commits, ...(adapters ?? [])],
-      (node) => this.#state.afterEvent(node),
+      [observer.inner, ...(adapters ?? []), observer.outer],
+      (node) => observer.afterEvent(node),
     )
-    this.#cluster.network.onSent = this.#commits.onSent
+    this.#cluster.network.onSent = (message) => {
+      const from = this.#cluster.nodes.find(({ memberId }) => memberId === message.from)
+      if (from !== undefined) observer.onSent(from, message)
+    }
+    this.#history.onCalled = (operation) => observer.onCalled(operation)
+    this.#history.onAnswered = (operation) => observer.onAnswered(operation)
     this.#nemesis = new Nemesis(this.#cluster)
     const context = {
       world: this.#world,
@@ -76,13 +98,15 @@ export class Simulation {
     }
     for (let id = 1; id <= this.#options.clientCount; id++)
       this.#clients.push(new Client(id, context))
+    for (let id = 1; id <= this.#options.v2ClientCount; id++)
+      this.#v2Clients.push(new V2Client(id, context))
     for (let id = 1; id <= this.#options.watcherCount; id++)
       this.#watchers.push(new WatchClient(id, context))
   }
 
   async run(): Promise<RunResult> {
     this.#cluster.start()
-    for (const client of this.#clients) client.start()
+    for (const client of [...this.#clients, ...this.#v2Clients]) client.start()
     for (const watcher of this.#watchers) watcher.start()
     this.#nemesis.start()
     await this.#until(() => false, this.#options.safetySeconds * SECOND_US)
@@ -108,7 +132,7 @@ export class Simulation {
   /** Everything is whole again: it must converge and answer. */
   async #peace(): Promise<void> {
     this.#nemesis.stop()
-    for (const client of this.#clients) client.stop()
+    for (const client of [...this.#clients, ...this.#v2Clients]) client.stop()
     this.#world.trace.event(98, 'peace')
     const settled = await this.#until(() => this.#isSettled(), LIVENESS_US)
     if (this.#world.violation !== undefined) return
@@ -159,11 +183,31 @@ export class Simulation {
     await this.#until(() => false, 3 * SECOND_US)
     // Leases go on ending: whoever is compared has applied everything.
     await this.#until(() => this.#isSettled(), LIVENESS_US)
+    if (this.#world.violation === undefined) await this.#quiet()
+  }
+
+  /** Nobody wants anything any more: nothing may be held. */
+  async #quiet(): Promise<void> {
+    for (const watcher of this.#watchers) watcher.close()
+    await this.#until(() => false, SECOND_US)
+    await this.#until(() => this.#isSettled(), LIVENESS_US)
+    await this.#until(() => this.#leak() === undefined, QUIET_US)
+    const leak = this.#leak()
+    if (leak !== undefined) this.#world.fail('leak', leak)
+  }
+
+  #leak(): string | undefined {
+    for (const node of this.#cluster.currentNodes) {
+      const leak = findLeak(node)
+      if (leak !== undefined) return leak
+    }
+    return undefined
   }
 
   #isSettled(): boolean {
     if (this.#cluster.isReplacing || this.#cluster.leader === undefined) return false
     if (!this.#clients.every((client) => client.isIdle)) return false
+    if (!this.#v2Clients.every((client) => client.isIdle)) return false
     const nodes = this.#cluster.currentNodes
     const [first] = nodes
     if (first === undefined) return false
@@ -180,42 +224,39 @@ export class Simulation {
   }
 
   #judge(): void {
-    const replayed = replay(this.#commits)
-    if ('gap' in replayed) {
-      this.#world.fail('commit-history', `nobody applied entry ${replayed.gap}`)
+    const { model, playedIndex, lastIndex } = this.#commits
+    if (playedIndex !== lastIndex) {
+      this.#world.fail('commit-history', `nobody applied entry ${playedIndex + 1}`)
       return
     }
-    const { model } = replayed
-    const problem = replayCheck(replayed, this.#history.operations)
-    if (problem !== undefined) this.#world.fail('replay-check', problem)
-    const keys = Array.from(
-      { length: this.#options.keyCount + 1 },
-      (_, at) => `k${String(at).padStart(2, '0')}`,
-    )
-    const unordered = searchCheck(this.#history.operations, keys)
-    if (unordered !== undefined) this.#world.fail('search-check', unordered)
+    const { operations } = this.#history
+    this.#expect('replay-check', replayCheck(this.#commits, operations))
+    this.#expect('search-check', searchCheck(operations, this.#keys()))
     const early = checkLeases(
       model,
-      this.#history.operations,
+      operations,
       (index) => this.#commits.committed[index]?.atUs ?? 0,
       this.#options.clocks.creepUs === 0 ? 0 : CREEP_US_MAX,
     )
-    if (early !== undefined) this.#world.fail('lease-time', early)
+    this.#expect('lease-time', early)
     for (const watcher of this.#watchers) {
-      for (const record of watcher.records) {
-        const wrong = checkWatch(record, model)
-        if (wrong !== undefined) this.#world.fail('watch', wrong)
-      }
+      for (const record of watcher.records) this.#expect('watch', checkWatch(record, model))
     }
-    this.#compareWithModel(replayed)
+    this.#expect('v2', checkV2(this.#commits, this.#history.v2))
+    const paths = [...new Set(this.#history.v2.map(({ path }) => path))]
+    for (const node of this.#cluster.currentNodes) {
+      this.#expect('model', compareWithModel(node, model))
+      this.#expect('v2', compareV2(node, this.#commits, paths))
+    }
   }
 
-  /** What each member has in the end is what the model has. */
-  #compareWithModel({ model }: Replayed): void {
-    for (const node of this.#cluster.currentNodes) {
-      const wrong = this.#state.compare(node, model)
-      if (wrong !== undefined) this.#world.fail('model', wrong)
-    }
+  #expect(checker: string, problem: string | undefined): void {
+    if (problem !== undefined) this.#world.fail(checker, problem)
+  }
+
+  #keys(): readonly string[] {
+    const count = this.#options.keyCount + 1
+    return Array.from({ length: count }, (_, at) => `k${String(at).padStart(2, '0')}`)
   }
 
   #describeNodes(): string {
@@ -248,6 +289,11 @@ export class Simulation {
       operations: this.#history.operations.length,
       revisions: this.#commits.lastIndex,
       marks,
+      history: () =>
+        asLines(
+          this.#history.operations,
+          this.#watchers.flatMap(({ records }) => records),
+        ),
     }
   }
 }

@@ -1,119 +1,88 @@
 import { crc32c } from '../../../src/base/crc32c.js'
-import { hardStateOf, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD } from '../../../src/raft/message.js'
+import { LOCAL_APPLY_THREAD } from '../../../src/raft/message.js'
 import type { RawNode, Ready } from '../../../src/raft/raw-node.js'
-import type { Entry, HardState, Message } from '../../../src/wire/raftpb.js'
-import type { NodeAdapter, SimulatedNode } from '../node.js'
+import type { Entry } from '../../../src/wire/raftpb.js'
+import { Model } from '../linearizability/model.js'
+import { V2Model } from '../linearizability/v2-model.js'
+import type { SimulatedNode } from '../node.js'
 import type { World } from '../world/world.js'
-
-interface Committed {
-  readonly entry: Entry
-  readonly crc: number
-  /** When the first member had it to apply. */
-  readonly atUs: number
-}
+import type { Checker, Commit } from './checker.js'
 
 /**
- * Raft's own promises, watched at the border of the core: one leader a term, one commit history, hard states that do
- * not go back, votes that are kept.
+ * A committed entry never changes: there is one history of the cluster, and every member that has
+ * something to apply has that. The history is played on the model as it grows.
  */
-export class CommitHistory implements NodeAdapter {
+export class CommitHistory implements Checker {
   readonly #world: World
-  /** By index; the one history of the cluster. */
-  readonly committed: (Committed | undefined)[] = []
-  readonly #leaders = new Map<number, number>()
-  readonly #votes = new Map<string, bigint>()
-  readonly #hardStates = new Map<string, HardState>()
+  readonly #onCommitted: (commit: Commit, by: SimulatedNode) => void
+  /** By index. */
+  readonly committed: (Commit | undefined)[] = []
+  /** After the whole history as far as it has no gap. */
+  readonly model = new Model()
+  readonly v2 = new V2Model()
+  /** By revision: the entry that made it, and when the first member had that. */
+  readonly indexOfRevision: number[] = []
+  readonly madeUs = new Map<number, number>()
+  #playedIndex = 0
 
-  constructor(world: World) {
+  constructor(world: World, onCommitted: (commit: Commit, by: SimulatedNode) => void) {
     this.#world = world
+    this.#onCommitted = onCommitted
   }
 
   get lastIndex(): number {
     return this.committed.length - 1
   }
 
-  node = (place: SimulatedNode, node: RawNode): RawNode => {
-    const ready = node.ready.bind(node)
-    const { incarnation } = place
-    node.ready = () => {
-      const result = ready()
-      this.#look(place, incarnation, result, node)
-      return result
-    }
-    return node
+  /** Up to here there is no gap, and the model has it. */
+  get playedIndex(): number {
+    return this.#playedIndex
   }
 
-  #look(place: SimulatedNode, incarnation: number, ready: Ready, node: RawNode): void {
-    const { trace } = this.#world
-    if (ready.softState !== undefined) {
-      const { role, lead } = ready.softState
-      const term = node.basicStatus().hardState.term
-      trace.event(place.place, role, term, Number(lead % 0x1_0000_0000n))
-      if (role === 'leader') {
-        this.#onLeader(place.place, term)
-        if (place.memberId !== undefined) this.#onVote(place.memberId, term, place.memberId)
-      }
-    }
+  onReady(place: SimulatedNode, ready: Ready, core: RawNode): void {
     for (const message of ready.messages) {
-      if (message.to === LOCAL_APPLY_THREAD) {
-        for (const entry of message.entries) this.#onCommitted(place.place, entry)
-      } else if (message.to === LOCAL_APPEND_THREAD) {
-        const hardState = hardStateOf(message)
-        if (hardState !== undefined) this.#onHardState(`${place.place}/${incarnation}`, hardState)
-      }
+      if (message.to !== LOCAL_APPLY_THREAD) continue
+      for (const entry of message.entries) this.#take(place, entry, core.term)
     }
   }
 
-  #onLeader(place: number, term: number): void {
-    const other = this.#leaders.get(term)
-    this.#world.mark('leader')
-    if (other !== undefined && other !== place)
-      this.#world.fail('one-leader', `members ${other} and ${place} both lead in term ${term}`)
-    this.#leaders.set(term, place)
-  }
-
-  /**
-   * A vote is a promise once it left the process, whatever becomes of the process then. What a candidate thinks of
-   * itself counts only when it has won: it asks others before its own vote is written.
-   */
-  onSent = (message: Message): void => {
-    if (message.type === 'MsgVoteResp' && !message.reject)
-      this.#onVote(message.from, message.term, message.to)
-  }
-
-  #onVote(voter: bigint, term: number, candidate: bigint): void {
-    const key = `${voter}/${term}`
-    const before = this.#votes.get(key)
-    if (before !== undefined && before !== candidate)
-      this.#world.fail('one-vote', `member ${voter.toString(16)} voted twice in term ${term}`)
-    this.#votes.set(key, candidate)
-  }
-
-  #onHardState(key: string, state: HardState): void {
-    const before = this.#hardStates.get(key)
-    this.#hardStates.set(key, state)
-    if (before === undefined) return
-    const isVoteKept =
-      before.term !== state.term || before.vote === 0n || before.vote === state.vote
-    if (state.term < before.term || state.commit < before.commit || !isVoteKept)
-      this.#world.fail('hard-state', `${key}: ${describe(before)} -> ${describe(state)}`)
-  }
-
-  #onCommitted(place: number, entry: Entry): void {
+  #take(place: SimulatedNode, entry: Entry, term: number): void {
     const crc = crc32c(entry.data, 0, entry.data.length)
     const known = this.committed[entry.index]
     if (known === undefined) {
-      this.committed[entry.index] = { entry, crc, atUs: this.#world.nowUs }
-      this.#world.trace.event(place, 'commit', entry.index, entry.term, crc)
+      const commit = { entry, crc, atUs: this.#world.nowUs, term }
+      this.committed[entry.index] = commit
+      this.#world.trace.event(place.place, 'commit', entry.index, entry.term, crc)
+      this.#play()
+      this.#onCommitted(commit, place)
       return
     }
     const isSame = known.entry.term === entry.term && known.crc === crc
     if (!isSame)
       this.#world.fail(
         'commit-history',
-        `member ${place} has entry ${entry.index} of term ${entry.term}, others of term ${known.entry.term}`,
+        `member ${place.place} has entry ${entry.index} of term ${entry.term}, others of term ${known.entry.term}`,
       )
   }
-}
 
-const describe = ({ term, vote, commit }: HardState): string => `${term}/${vote}/${commit}`
+  #play(): void {
+    for (;;) {
+      const next = this.committed[this.#playedIndex + 1]
+      if (next === undefined) return
+      this.#playedIndex++
+      const before = this.model.revision
+      try {
+        this.model.apply(next.entry)
+        this.v2.apply(next.entry)
+      } catch (error) {
+        this.#world.fail('commit-history', `entry ${this.#playedIndex} makes no sense: ${error}`)
+      }
+      if (this.model.revision > before) {
+        this.indexOfRevision[this.model.revision] = this.#playedIndex
+        this.madeUs.set(this.model.revision, next.atUs)
+      }
+      if (this.model.duplicate !== undefined)
+        this.#world.fail('applied-twice', this.model.duplicate)
+    }
+  }
+}

@@ -9,6 +9,10 @@ export interface KnownBug {
   readonly foundBy: readonly string[]
   /** Makes the run one in which the mistake can matter. */
   readonly shape?: (options: SimulationOptions) => SimulationOptions
-  /** A fresh one for each run. */
-  readonly create: (prng: Prng) => NodeAdapter
+  /** Between a member and its parts; a fresh one for each run. */
+  readonly create?: (prng: Prng) => NodeAdapter
+  /** Changes a class for the time of a run; the result takes the change back. */
+  readonly install?: (prng: Prng) => () => void
+  /** The first seed that shows it, where many are needed: the search begins a little before. */
+  readonly firstSeed?: number
 }

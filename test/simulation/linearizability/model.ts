@@ -2,7 +2,8 @@ import { latin1FromBytes } from '../../../src/base/latin1.js'
 import { openEntry, type V3Request } from '../../../src/wire/raft-envelope.js'
 import type { Entry } from '../../../src/wire/raftpb.js'
 import type { Compare, RangeRequest, RequestOp, TxnRequest } from '../../../src/wire/rpc.js'
-import { describeRange, type PlainKeyValue } from '../describe-response.js'
+import { describeKeyValue, describeRange, type PlainKeyValue } from '../describe-response.js'
+import { WORK_FROM, WORK_TO } from '../describe-store.js'
 
 /** A key at one revision; without a value it is gone. */
 interface Version {
@@ -99,6 +100,11 @@ export class Model {
       if (kv !== undefined) found.push(kv)
     }
     return found
+  }
+
+  /** All keys of the workload as of a revision, in words. */
+  describeRange(at: number): string {
+    return this.range(WORK_FROM, WORK_TO, at).map(describeKeyValue).join(' ')
   }
 
   /** A range request's answer as of a revision. */
@@ -215,6 +221,11 @@ export class Model {
         requestPut !== undefined && requestPut.lease !== 0n && !this.#leases.has(requestPut.lease),
     )
     if (lacksLease) return 'LEASE_NOT_FOUND'
+    for (const { requestRange } of operations) {
+      const at = requestRange?.revision ?? 0
+      if (at > this.revision) return 'FUTURE_REVISION'
+      if (at > 0 && at < this.compacted) return 'COMPACTED'
+    }
     const responses = operations.map((operation) => this.#operate(operation))
     return `txn${succeeded ? '+' : '-'}(${responses.join(',')})`
   }
@@ -240,9 +251,9 @@ export class Model {
       const { key, rangeEnd } = requestDeleteRange
       return `deleted${this.#delete(latin1FromBytes(key), latin1FromBytes(rangeEnd))}`
     }
-    return requestRange === undefined
-      ? 'unknown'
-      : this.describeRead(requestRange, this.revision + 1)
+    if (requestRange === undefined) return 'unknown'
+    const at = requestRange.revision > 0 ? requestRange.revision : this.revision + 1
+    return this.describeRead(requestRange, at)
   }
 }
 

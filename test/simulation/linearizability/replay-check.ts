@@ -1,8 +1,7 @@
 import { latin1FromBytes } from '../../../src/base/latin1.js'
 import { DeleteRangeRequest, PutRequest, TxnRequest } from '../../../src/wire/rpc.js'
-import type { CommitHistory } from '../checkers/commit-history.js'
 import type { Operation } from '../history.js'
-import { Model, type ModelStep } from './model.js'
+import type { Model, ModelStep } from './model.js'
 
 /** Answers that say how things were; every other failure leaves open what happened. */
 const JUDGED_CODES = new Set(['LEASE_NOT_FOUND', 'LEASE_EXISTS', 'COMPACTED', 'FUTURE_REVISION'])
@@ -10,22 +9,8 @@ const JUDGED_CODES = new Set(['LEASE_NOT_FOUND', 'LEASE_EXISTS', 'COMPACTED', 'F
 /** The model after the whole committed log, and when each revision came to be. */
 export interface Replayed {
   readonly model: Model
-  /** First time that a member had the entry which made the revision. */
-  readonly madeUs: Map<number, number>
-}
-
-/** Plays the committed log on the naive model. */
-export function replay(history: CommitHistory): Replayed | { readonly gap: number } {
-  const model = new Model()
-  const madeUs = new Map<number, number>()
-  for (let index = 1; index <= history.lastIndex; index++) {
-    const committed = history.committed[index]
-    if (committed === undefined) return { gap: index }
-    const before = model.revision
-    model.apply(committed.entry)
-    if (model.revision > before) madeUs.set(model.revision, committed.atUs)
-  }
-  return { model, madeUs }
+  /** First time that a member had the entry which made the revision, by revision. */
+  readonly madeUs: ReadonlyMap<number, number>
 }
 
 /** The operation's bytes as a client encodes it. */
@@ -44,7 +29,7 @@ export function replayCheck(
   replayed: Replayed,
   operations: readonly Operation[],
 ): string | undefined {
-  const { model, madeUs } = replayed
+  const { model } = replayed
   if (model.duplicate !== undefined) return `applied twice: ${model.duplicate}`
   const byReturn = operations
     .filter((operation) => operation.outcome.kind === 'answered')
@@ -60,8 +45,7 @@ export function replayCheck(
       if (earlier.outcome.kind === 'answered')
         acknowledged = Math.max(acknowledged, earlier.outcome.revision)
     }
-    const problem =
-      judge(operation, model, acknowledged, used) ?? judgeTime(operation, model, madeUs)
+    const problem = judge(operation, model, acknowledged, used) ?? judgeTime(operation, replayed)
     if (problem !== undefined)
       return `${problem} (client ${operation.client} at member ${operation.place}, called ${operation.calledUs}, returned ${operation.returnedUs}, ${describeRequest(operation)})`
   }
@@ -119,20 +103,18 @@ function judgeWrite(
   return undefined
 }
 
-function judgeTime(
-  operation: Operation,
-  model: Model,
-  madeUs: ReadonlyMap<number, number>,
-): string | undefined {
+function judgeTime(operation: Operation, replayed: Replayed): string | undefined {
+  const { model } = replayed
   const { request, outcome } = operation
   if (outcome.kind !== 'answered' || request.kind !== 'write') return undefined
   const step = model.mutations.get(outcome.revision)
   if (step === undefined || step.operation !== request.operation) return undefined
-  const atUs = madeUs.get(outcome.revision)
+  const atUs = replayed.madeUs.get(outcome.revision)
   const isOwn = encodingOf(step) === latin1FromBytes(request.encoded)
   if (!isOwn || atUs === undefined) return undefined
-  // What changed nothing shares the revision of another; two equal deletions cannot be told apart.
-  if (request.operation === 'deleteRange') return undefined
+  // What changed nothing shares the revision of another; and without a value, which is written once
+  // only, two operations cannot be told apart.
+  if (!outcome.response.includes('put')) return undefined
   return atUs < operation.calledUs
     ? `revision ${outcome.revision} is older than its call`
     : undefined

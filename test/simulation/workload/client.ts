@@ -1,15 +1,12 @@
-import type { ErrorCode } from '../../../src/base/errors.js'
 import { leaseId, type Revision, revision } from '../../../src/base/ids.js'
 import { bytesFromLatin1 } from '../../../src/base/latin1.js'
-import type { Member } from '../../../src/member/member.js'
-import { evaluateRange } from '../../../src/mvcc/range-request.js'
 import * as rpc from '../../../src/wire/rpc.js'
-import { describeResponse } from '../describe-response.js'
 import type { ClientOutcome, ClientRequest, History, Operation } from '../history.js'
 import type { SimulatedNode } from '../node.js'
 import { type SimulationOptions, WORK, type WorkKind } from '../options.js'
 import type { Prng } from '../world/prng.js'
 import type { World } from '../world/world.js'
+import { serve } from './serve.js'
 
 /** How long a client waits for an answer before it gives up, microseconds. */
 const PATIENCE_US = 3_000_000
@@ -22,6 +19,11 @@ export interface ClientContext {
   readonly history: History
   readonly nodes: readonly SimulatedNode[]
 }
+
+/** Of a value that takes several sectors of a disk. */
+const LARGE_VALUE_BYTES = 3000
+/** What shows a client the mod revisions of keys. */
+const TEACHING = new Set<WorkKind>(['get', 'list', 'list-pages', 'create', 'update', 'remove'])
 
 const key = (at: number): Uint8Array => bytesFromLatin1(`k${String(at).padStart(2, '0')}`)
 const ALL_FROM = bytesFromLatin1('k')
@@ -38,6 +40,8 @@ export class Client {
   /** Mod revisions of keys as last read. */
   readonly #seenMods = new Map<number, number>()
   #leases: bigint[] = []
+  /** Where a list that is read page by page goes on. */
+  #page: { readonly from: Uint8Array; readonly revision: number } | undefined
   #isStopped = false
   #isBusy = false
 
@@ -101,8 +105,7 @@ export class Client {
       this.#isBusy = false
       offDeath()
       offPatience()
-      operation.outcome = outcome
-      if (outcome.kind !== 'unknown') operation.returnedUs = world.nowUs
+      history.end(operation, outcome, world.nowUs)
       world.trace.event(
         node.place,
         outcome.kind,
@@ -136,19 +139,31 @@ export class Client {
   }
 
   #learn(kind: WorkKind, { outcome, request }: Operation): void {
+    // A list whose revision was compacted meanwhile begins again.
+    if (kind === 'list-pages' && outcome.kind === 'failed') this.#page = undefined
     if (outcome.kind === 'answered') {
       this.#seenRevision = Math.max(this.#seenRevision, outcome.revision)
-      if (kind === 'get' || kind === 'list') {
+      if (TEACHING.has(kind)) {
         for (const [, name = '', mod = '0'] of outcome.response.matchAll(
           /k(\d\d)=[^@]*@\d+\/(\d+)/g,
         ))
           this.#seenMods.set(Number(name), Number(mod))
       }
+      if (kind === 'list-pages' && request.kind === 'read') this.#turnPage(outcome)
       if (kind === 'grant' && request.kind === 'write') {
         this.#leases.push(rpc.LeaseGrantRequest.decode(request.encoded).ID)
         this.#leases = this.#leases.slice(-4)
       }
     }
+  }
+
+  /** The next page begins behind the last key, at the revision of the first page. */
+  #turnPage({ response, revision: at }: ClientOutcome & { kind: 'answered' }): void {
+    const last = [...response.matchAll(/k\d\d(?==)/g)].at(-1)?.[0]
+    const isMore = response.endsWith('+') && last !== undefined
+    this.#page = isMore
+      ? { from: bytesFromLatin1(`${last}\0`), revision: this.#page?.revision ?? at }
+      : undefined
   }
 
   #draw(): { readonly kind: WorkKind; readonly request: ClientRequest } {
@@ -188,7 +203,7 @@ export class Client {
       case 'list':
         return read({ key: ALL_FROM, rangeEnd: ALL_TO, limit: prng.below(5) })
       case 'compare-and-set':
-        return write('txn', this.#compareAndSet(place))
+        return write('txn', this.#compareAndPut(place, this.#seenMods.get(place) ?? 0))
       case 'multi-txn':
         return write('txn', this.#multiTxn(place))
       case 'delete':
@@ -208,6 +223,27 @@ export class Client {
         const ID = leaseId(this.#lease())
         return write('leaseRevoke', rpc.LeaseRevokeRequest.encode({ ID }))
       }
+      case 'put-large': {
+        const value = this.#value(LARGE_VALUE_BYTES)
+        return write('put', rpc.PutRequest.encode({ key: key(place), value }))
+      }
+      case 'list-stale':
+        return read({ key: ALL_FROM, rangeEnd: ALL_TO, serializable: true })
+      case 'list-pages':
+        return read({
+          key: this.#page?.from ?? ALL_FROM,
+          rangeEnd: ALL_TO,
+          limit: prng.between(1, 4),
+          revision: revision(this.#page?.revision ?? 0),
+        })
+      case 'create':
+        return write('txn', this.#compareAndPut(place, 0))
+      case 'update':
+        return write('txn', this.#compareAndPut(place, this.#seenMods.get(place) ?? 0))
+      case 'remove':
+        return write('txn', this.#compareAndDelete(place))
+      case 'txn-old':
+        return write('txn', this.#oldTxn(place))
       case 'compact': {
         const at = Math.max(1, this.#seenRevision - prng.below(30)) as Revision
         return write('compaction', rpc.CompactionRequest.encode({ revision: at }))
@@ -215,19 +251,34 @@ export class Client {
     }
   }
 
-  #compareAndSet(place: number): Uint8Array {
-    const modRevision = revision(this.#seenMods.get(place) ?? 0)
+  /** Puts a key if it is as it was when last seen; 0 = if it is not there. Else reads it. */
+  #compareAndPut(place: number, modRevision: number): Uint8Array {
+    return ifUnchanged(place, modRevision, {
+      requestPut: rpc.PutRequest.create({ key: key(place), value: this.#value() }),
+    })
+  }
+
+  #compareAndDelete(place: number): Uint8Array {
+    return ifUnchanged(place, this.#seenMods.get(place) ?? 0, {
+      requestDeleteRange: rpc.DeleteRangeRequest.create({ key: key(place) }),
+    })
+  }
+
+  /** A put, and a read of a revision that may be compacted by then: both or neither. */
+  #oldTxn(place: number): Uint8Array {
+    const at = Math.max(1, this.#seenRevision - this.#prng.below(30))
     return rpc.TxnRequest.encode({
-      compare: [
-        rpc.Compare.create({ target: 'MOD', result: 'EQUAL', key: key(place), modRevision }),
-      ],
       success: [
         rpc.RequestOp.create({
           requestPut: rpc.PutRequest.create({ key: key(place), value: this.#value() }),
         }),
-      ],
-      failure: [
-        rpc.RequestOp.create({ requestRange: rpc.RangeRequest.create({ key: key(place) }) }),
+        rpc.RequestOp.create({
+          requestRange: rpc.RangeRequest.create({
+            key: ALL_FROM,
+            rangeEnd: ALL_TO,
+            revision: revision(at),
+          }),
+        }),
       ],
     })
   }
@@ -250,14 +301,33 @@ export class Client {
     })
   }
 
-  #value(): Uint8Array {
-    return bytesFromLatin1(`v${this.#id}.${++this.#valueCount}`)
+  #value(bytes = 0): Uint8Array {
+    return bytesFromLatin1(`v${this.#id}.${++this.#valueCount}`.padEnd(bytes, '.'))
   }
 
   #lease(): bigint {
     return this.#leases.length === 0 ? 7n : this.#prng.pick(this.#leases)
   }
 }
+
+/** Does something to a key if its mod revision is the one that was last seen; else reads it. */
+const ifUnchanged = (
+  place: number,
+  modRevision: number,
+  change: Partial<rpc.RequestOp>,
+): Uint8Array =>
+  rpc.TxnRequest.encode({
+    compare: [
+      rpc.Compare.create({
+        target: 'MOD',
+        result: 'EQUAL',
+        key: key(place),
+        modRevision: revision(modRevision),
+      }),
+    ],
+    success: [rpc.RequestOp.create(change)],
+    failure: [rpc.RequestOp.create({ requestRange: rpc.RangeRequest.create({ key: key(place) }) })],
+  })
 
 const write = (
   operation: (ClientRequest & { kind: 'write' })['operation'],
@@ -268,59 +338,6 @@ const read = (request: Partial<rpc.RangeRequest>): ClientRequest => ({
   kind: 'read',
   request: rpc.RangeRequest.create(request),
 })
-
-/** What the gRPC services do with a request, without the wire. */
-function serve(
-  member: Member,
-  request: ClientRequest,
-  answer: (outcome: ClientOutcome) => void,
-): void {
-  const fail = (code: ErrorCode): void => answer({ kind: 'failed', code })
-  if (!member.isServing) fail('STOPPED')
-  else if (request.kind === 'read') serveRead(member, request.request, answer)
-  else if (member.isLearner) fail('LEARNER_RPC_NOT_SUPPORTED')
-  else if (request.kind === 'renew')
-    member.renewLease(leaseId(request.lease), (outcome) => {
-      if (outcome.kind === 'renewed')
-        answer({ kind: 'answered', revision: 0, response: `renewed${outcome.ttlSeconds}` })
-      else fail(outcome.code)
-    })
-  else
-    member.propose(request.operation, request.encoded, (outcome) => {
-      if (outcome.kind === 'failed') fail(outcome.code)
-      else
-        answer({
-          kind: 'answered',
-          revision: outcome.revision,
-          response: describeResponse(request.operation, outcome.response),
-        })
-    })
-}
-
-function serveRead(
-  member: Member,
-  request: rpc.RangeRequest,
-  answer: (outcome: ClientOutcome) => void,
-): void {
-  const look = (): void => {
-    const { store } = member
-    const evaluation = evaluateRange(request, (query) => store.range(query))
-    if (evaluation.kind === 'failed') answer({ kind: 'failed', code: evaluation.code })
-    else
-      answer({
-        kind: 'answered',
-        revision: evaluation.revision,
-        response: describeResponse('read', evaluation.reply),
-      })
-  }
-  if (request.serializable) look()
-  else if (member.isLearner) answer({ kind: 'failed', code: 'LEARNER_RPC_NOT_SUPPORTED' })
-  else
-    member.linearize((failure) => {
-      if (failure === undefined) look()
-      else answer({ kind: 'failed', code: failure })
-    })
-}
 
 function describe(request: ClientRequest): string {
   if (request.kind === 'write') return request.operation

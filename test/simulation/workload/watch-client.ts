@@ -1,6 +1,7 @@
 import { revision } from '../../../src/base/ids.js'
 import { bytesFromLatin1 } from '../../../src/base/latin1.js'
 import type { WatchSink } from '../../../src/watch/watch-sink.js'
+import type { WatchStream } from '../../../src/watch/watch-stream.js'
 import * as rpc from '../../../src/wire/rpc.js'
 import { describeKeyValue, plainKeyValue } from '../describe-response.js'
 import type { SimulatedNode } from '../node.js'
@@ -20,6 +21,8 @@ export interface WatchedEvent {
   readonly key: string
   readonly mod: number
   readonly kv: string
+  /** As a client sees it: its create revision is its mod revision. */
+  readonly isCreate: boolean
   readonly previous: string | undefined
 }
 
@@ -37,6 +40,8 @@ export interface WatchRecord {
   readonly news: WatchNews[]
 }
 
+/** From so many unread bytes on a client takes no further events. */
+const QUEUE_BYTES_MAX = 500
 /** Longest time a client leaves its responses unread, microseconds. */
 const READ_PAUSE_US = 400_000
 
@@ -45,22 +50,28 @@ export class WatchClient {
   readonly #id: number
   readonly #context: ClientContext
   readonly #prng: Prng
+  readonly #startPrng: Prng
   readonly records: WatchRecord[] = []
   #next = 0
   #isStopped = false
+  /** Ends the watch that is open. */
+  #closeOpen: () => void = () => undefined
 
   constructor(id: number, context: ClientContext) {
     this.#id = id
     this.#context = context
     this.#prng = context.world.prng.fork(`watcher/${id}`)
+    this.#startPrng = context.world.prng.fork(`watch-start/${id}`)
   }
 
   start(): void {
     this.#later(this.#prng.below(3_000_000))
   }
 
-  stop(): void {
+  /** Ends the watch that is open, and opens no other. */
+  close(): void {
     this.#isStopped = true
+    this.#closeOpen()
   }
 
   #later(delayUs: number): void {
@@ -85,7 +96,7 @@ export class WatchClient {
         : {
             watcher: this.#id,
             place: node.place,
-            startRevision: prng.pick([0, 0, 1, 1, 2, 50]),
+            startRevision: this.#startRevision(),
             key: isAll ? 'k' : `k${String(prng.below(keyCount)).padStart(2, '0')}`,
             end: isAll ? 'l' : '',
             wantsPrevious: prng.perMille(500),
@@ -98,17 +109,27 @@ export class WatchClient {
     this.#open(node, record)
   }
 
+  /** From now, from the beginning, or from somewhere in the past or the future. */
+  #startRevision(): number {
+    const seen = this.#next - 1
+    const around = Math.max(1, seen + this.#startPrng.between(-30, 30))
+    return this.#prng.pick([0, 0, 1, 1, 2, this.#startPrng.pick([50, around])])
+  }
+
   #open(node: SimulatedNode, record: WatchRecord): void {
     const { world } = this.#context
     const { incarnation } = node
     let isGone = false
-    const pending: { readonly bytes: Uint8Array; readonly isWhole: boolean }[] = []
+    const pending: { readonly bytes: Uint8Array; readonly isTooMuch: boolean }[] = []
+    let isFull = false
     let queuedBytes = 0
     let drain: () => void = () => undefined
+    let stream: WatchStream | undefined
     const leave = (): void => {
       if (isGone) return
       isGone = true
       offDeath()
+      node.run(incarnation, () => stream?.close())
       this.#later(this.#prng.below(500_000))
     }
     const readSome = (): void => {
@@ -116,7 +137,13 @@ export class WatchClient {
       const taken = pending.splice(0)
       const wasFull = queuedBytes > 0
       queuedBytes = 0
-      for (const { bytes } of taken) this.#receive(record, rpc.WatchResponse.decode(bytes), leave)
+      isFull = false
+      for (const { bytes, isTooMuch } of taken) {
+        const response = rpc.WatchResponse.decode(bytes)
+        if (isTooMuch && response.events.length > 0)
+          world.fail('queue-bounds', `watcher ${this.#id} was sent events when it was full`)
+        this.#receive(record, response, leave)
+      }
       if (wasFull) node.run(incarnation, drain)
     }
     const scheduleRead = (): void => {
@@ -128,8 +155,9 @@ export class WatchClient {
         const bytes = joined(parts)
         if (queuedBytes === 0) scheduleRead()
         queuedBytes += bytes.length
-        pending.push({ bytes, isWhole: true })
-        return queuedBytes < 500
+        pending.push({ bytes, isTooMuch: isFull })
+        isFull = queuedBytes >= QUEUE_BYTES_MAX
+        return !isFull
       },
       get queuedBytes() {
         return queuedBytes
@@ -139,6 +167,7 @@ export class WatchClient {
       },
     }
     const offDeath = node.onDeath(leave)
+    this.#closeOpen = leave
     world.queue.after(50, () =>
       node.run(incarnation, () => {
         const { member } = node
@@ -146,7 +175,7 @@ export class WatchClient {
           leave()
           return
         }
-        const stream = member.hub.open({ sink })
+        stream = member.hub.open({ sink })
         stream.onRequest(
           rpc.WatchRequest.create({
             createRequest: rpc.WatchCreateRequest.create({
@@ -162,12 +191,9 @@ export class WatchClient {
             }),
           }),
         )
-        world.queue.after(this.#prng.between(500_000, 20_000_000), () => {
-          node.run(incarnation, () => stream.close())
-          leave()
-        })
+        world.queue.after(this.#prng.between(500_000, 20_000_000), leave)
         this.#askProgress(node, incarnation, () => {
-          if (!isGone) stream.onRequest(rpc.WatchRequest.create({ progressRequest: {} }))
+          if (!isGone) stream?.onRequest(rpc.WatchRequest.create({ progressRequest: {} }))
         })
       }),
     )
@@ -191,6 +217,7 @@ export class WatchClient {
         key: kv?.key ?? '',
         mod: kv?.mod ?? 0,
         kv: kv === undefined ? '' : describeKeyValue(kv),
+        isCreate: kv !== undefined && kv.create === kv.mod,
         previous:
           event.prevKv === undefined ? undefined : describeKeyValue(plainKeyValue(event.prevKv)),
       }

@@ -33,6 +33,11 @@ class Content {
     return this.#room.slice(0, this.#length)
   }
 
+  /** Valid until the next change. */
+  view(): Uint8Array {
+    return this.#room.subarray(0, this.#length)
+  }
+
   clone(): Content {
     const clone = new Content()
     clone.#room = this.#room.slice(0, this.#length)
@@ -129,6 +134,8 @@ export class SimulatedDisk implements Disk {
   readonly marks = new Map<string, number>()
   /** Bytes made durable. */
   bytesWritten = 0
+  /** How often names were made durable. */
+  nameSyncs = 0
 
   constructor(timing: DiskTiming, prng: Prng) {
     this.#timing = timing
@@ -183,6 +190,7 @@ export class SimulatedDisk implements Disk {
   }
 
   syncDirectory(path: string): void {
+    this.nameSyncs++
     this.#directory(path).flush()
   }
 
@@ -239,6 +247,27 @@ export class SimulatedDisk implements Disk {
     const image = new SimulatedDisk(this.#timing, this.#prng)
     image.#root = durableCopy(this.#root)
     return image
+  }
+
+  /** Names in a directory that a power loss would leave; for looking at only. */
+  durableNames(path: string): readonly string[] {
+    const node = this.#findDurable(path)
+    return node?.kind === 'directory' ? [...node.durable.keys()].sort() : []
+  }
+
+  /** What a power loss would leave of a file: a view, for looking at only. */
+  durableBytes(path: string): Uint8Array | undefined {
+    const node = this.#findDurable(path)
+    return node?.kind === 'file' ? node.durable.view() : undefined
+  }
+
+  #findDurable(path: string): FileNode | DirectoryNode | undefined {
+    let at: FileNode | DirectoryNode | undefined = this.#root
+    for (const name of partsOf(path)) {
+      if (at?.kind !== 'directory') return undefined
+      at = at.durable.get(name)
+    }
+    return at
   }
 
   #opened(path: string, file: FileNode, isDurable: boolean): DiskFile {
