@@ -1,4 +1,3 @@
-import { LIVE } from '../backend/engine-names.js'
 import {
   type ClusterId,
   clusterId,
@@ -39,12 +38,12 @@ import { MemoryStorage } from '../raft/memory-storage.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import { validSnapshots } from '../wal/valid-snapshots.js'
 import { Wal } from '../wal/wal.js'
-import { walErrorTexts } from '../wal/wal-error.js'
 import type { WalOptions } from '../wal/wal-options.js'
 import { WalMetadata } from '../wire/disk-messages.js'
 import type { HardState, Snapshot } from '../wire/raftpb.js'
 import { joinDiscoveredCluster, type LocatedCluster, locateCluster } from './discover-cluster.js'
 import { forceNewCluster } from './force-new-cluster.js'
+import { problemWithoutLog } from './store-fits-log.js'
 
 /** Where a member starts from: who it is, its log, and what its state is restored from. */
 export interface StartPoint {
@@ -102,6 +101,11 @@ export async function findStart(options: BootstrapOptions): Promise<StartPoint> 
   if (isBegun) {
     return config.forceNewCluster ? forceNewCluster(known, { log: options.log }) : known
   }
+  if (known === undefined) {
+    const place = { dataDir: config.dataDir, walDir: walOptions.directory }
+    const problem = problemWithoutLog(disk, place)
+    if (problem !== undefined) throw new BootstrapError(problem)
+  }
   const located = await locateCluster(config, options.log)
   const start = await firstStart(
     { ...options, ...withServerName(options, located) },
@@ -128,7 +132,6 @@ async function firstStart(
 ): Promise<StartPoint> {
   const { config } = options
   const { initialCluster, token } = located
-  if (known === undefined) refuseStoreWithoutLog(options)
   const checked = await checkInitialCluster({ ...config, initialCluster }, options.resolveHost)
   if (checked.kind === 'refused') throw new BootstrapError(checked.error)
   const initial = membershipOf(config, checked.members, token)
@@ -149,20 +152,6 @@ function membershipOf(config: ServerConfig, members: UrlsByName, token: string):
   })
   if (initial.kind === 'refused') throw new BootstrapError(initial.reason)
   return initial.membership
-}
-
-/**
- * A member has its log before it has a store: a store alone means that the log was removed, or is
- * looked for in the wrong place, and beginning anew would forget what this member promised.
- */
-function refuseStoreWithoutLog({ config, disk, walOptions }: BootstrapOptions): void {
-  const store = `${config.dataDir}/member/${LIVE}`
-  if (disk.stat(store) === undefined) return
-  throw new BootstrapError(
-    `${walErrorTexts.FILE_NOT_FOUND}: no log in ` +
-      `${walOptions.directory}, but there is a store in ${store}: the log was removed, or is ` +
-      'somewhere else (--wal-dir)',
-  )
 }
 
 /**

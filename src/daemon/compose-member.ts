@@ -1,5 +1,5 @@
 import { DaemonError } from '../base/errors.js'
-import { type LogIndex, ZERO_INDEX } from '../base/ids.js'
+import { ZERO_INDEX } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { Member } from '../member/member.js'
 import type { LeaderCalls, MemberLog } from '../member/member-parts.js'
@@ -19,6 +19,7 @@ import type { StartPoint } from './bootstrap.js'
 import { DurableLog } from './durable-log.js'
 import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
 import { restoreState } from './restore-state.js'
+import { assertStoreFitsLog } from './store-fits-log.js'
 
 /**
  * Between two removals of log and snapshot files that are kept beyond their number, ms (facts:
@@ -147,28 +148,6 @@ export async function composeMember<Network extends PeerNetwork>(
   })
   for (const { id, peerUrls } of start.remotes) network.addPeer(id, peerUrls)
   return { member, network }
-}
-
-/**
- * The store has at least what the log goes on from, and nothing that the log has not: otherwise one
- * of them was damaged, removed or exchanged, and entries would be lost or applied twice.
- */
-function assertStoreFitsLog({ snapshot, storage }: StartPoint, storeIndex: LogIndex): void {
-  const from = snapshot?.metadata.index ?? ZERO_INDEX
-  const replace =
-    'replace this member (member remove, then member add with an empty data directory)'
-  if (storeIndex < from) {
-    throw new Error(
-      `store: the store ends at entry ${storeIndex}, but the log goes on from the snapshot at ` +
-        `entry ${from}: files of the store are missing or damaged; ${replace}`,
-    )
-  }
-  if (storeIndex > storage.lastIndex()) {
-    throw new Error(
-      `wal: the log ends at entry ${storage.lastIndex()}, but the store has applied entry ` +
-        `${storeIndex}: files of the log are missing or damaged; ${replace}`,
-    )
-  }
 }
 
 function peerEventsOf(current: () => Member): PeerEvents {

@@ -1,0 +1,48 @@
+import { LIVE } from '../backend/engine-names.js'
+import { type LogIndex, ZERO_INDEX } from '../base/ids.js'
+import type { Disk } from '../ports/disk.js'
+import { walErrorTexts } from '../wal/wal-error.js'
+import type { StartPoint } from './bootstrap.js'
+
+const REPLACE = 'replace this member (member remove, then member add with an empty data directory)'
+
+/**
+ * The store has at least what the log goes on from, and nothing that the log has not: otherwise one
+ * of them was damaged, removed or exchanged, and entries would be lost or applied twice. Throws
+ * with a text for the operator.
+ */
+export function assertStoreFitsLog(
+  { snapshot, storage }: Pick<StartPoint, 'snapshot' | 'storage'>,
+  storeIndex: LogIndex,
+): void {
+  const from = snapshot?.metadata.index ?? ZERO_INDEX
+  if (storeIndex < from) {
+    throw new Error(
+      `store: the store ends at entry ${storeIndex}, but the log goes on from the snapshot at ` +
+        `entry ${from}: files of the store are missing or damaged; ${REPLACE}`,
+    )
+  }
+  if (storeIndex > storage.lastIndex()) {
+    throw new Error(
+      `wal: the log ends at entry ${storage.lastIndex()}, but the store has applied entry ` +
+        `${storeIndex}: files of the log are missing or damaged; ${REPLACE}`,
+    )
+  }
+}
+
+/**
+ * A member has its log before it has a store: a store alone means that the log was removed, or is
+ * looked for in the wrong place, and beginning anew would forget what this member promised. Returns
+ * why the start must be refused, or undefined.
+ */
+export function problemWithoutLog(
+  disk: Disk,
+  place: { readonly dataDir: string; readonly walDir: string },
+): string | undefined {
+  const store = `${place.dataDir}/member/${LIVE}`
+  if (disk.stat(store) === undefined) return undefined
+  return (
+    `${walErrorTexts.FILE_NOT_FOUND}: no log in ${place.walDir}, but there is a store in ` +
+    `${store}: the log was removed, or is somewhere else (--wal-dir)`
+  )
+}

@@ -1,0 +1,67 @@
+// Goal: a store and a log that do not belong together are never started from. Method: logs in memory that end and go on
+// at chosen entries, against stores of chosen indexes; test/crash/damage.test.ts does it to real files.
+import { expect, test } from 'vitest'
+import { logIndex, term } from '../../src/base/ids.js'
+import { assertStoreFitsLog, problemWithoutLog } from '../../src/daemon/store-fits-log.js'
+import { MemoryStorage } from '../../src/raft/memory-storage.js'
+import type { Snapshot } from '../../src/wire/raftpb.js'
+import { MemoryDisk } from '../wal/memory-disk.js'
+
+/** A log that goes on from a snapshot at one entry and ends at another. */
+function logOf(from: number, last: number) {
+  const storage = new MemoryStorage()
+  const snapshot: Snapshot = {
+    data: new Uint8Array(0),
+    metadata: {
+      confState: {
+        voters: [],
+        learners: [],
+        votersOutgoing: [],
+        learnersNext: [],
+        autoLeave: false,
+      },
+      index: logIndex(from),
+      term: term(1),
+    },
+  }
+  if (from > 0) storage.applySnapshot(snapshot)
+  for (let index = from + 1; index <= last; index++) {
+    const data = new Uint8Array(0)
+    storage.append([{ type: 'EntryNormal', term: term(1), index: logIndex(index), data }])
+  }
+  return { storage, snapshot: from > 0 ? snapshot : undefined }
+}
+
+test.each([
+  [0, 0, 0],
+  [0, 9, 0],
+  [0, 9, 9],
+  [5, 9, 5],
+  [5, 9, 7],
+  [5, 5, 5],
+])('a log from %i to %i and a store at %i belong together', (from, last, store) => {
+  assertStoreFitsLog(logOf(from, last), logIndex(store))
+})
+
+test('a store older than the snapshot is refused', () => {
+  expect(() => assertStoreFitsLog(logOf(5, 9), logIndex(4))).toThrow(
+    'store: the store ends at entry 4, but the log goes on from the snapshot at entry 5',
+  )
+})
+
+test('a store newer than the log is refused', () => {
+  expect(() => assertStoreFitsLog(logOf(5, 9), logIndex(10))).toThrow(
+    'wal: the log ends at entry 9, but the store has applied entry 10',
+  )
+})
+
+test('a store without a log is a problem, and none without either', () => {
+  const disk = new MemoryDisk()
+  const place = { dataDir: '/data', walDir: '/elsewhere' }
+  expect(problemWithoutLog(disk, place)).toBeUndefined()
+  disk.makeDirectory('/data/member/leveldb')
+  expect(problemWithoutLog(disk, place)).toBe(
+    'wal: file not found: no log in /elsewhere, but there is a store in /data/member/leveldb: ' +
+      'the log was removed, or is somewhere else (--wal-dir)',
+  )
+})
