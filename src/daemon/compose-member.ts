@@ -1,5 +1,5 @@
 import { DaemonError } from '../base/errors.js'
-import { ZERO_INDEX } from '../base/ids.js'
+import { type LogIndex, ZERO_INDEX } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { Member } from '../member/member.js'
 import type { LeaderCalls, MemberLog } from '../member/member-parts.js'
