@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { flagTable } from '../src/config/flag-table.js'
+import { serviceFlagNames } from '../src/discovery/service-flags.js'
 import { FAMILIES } from '../src/ops/metrics.js'
 import { gatewayCommand } from '../src/proxy/gateway-settings.js'
 
@@ -80,7 +81,9 @@ describe.each(documents.map(({ name, text }) => [name, text] as const))('%s', (n
 
   test('names flags that exist', () => {
     const known = new Set(
-      [...flagTable, ...gatewayCommand.flags].map((flag) => flag.name as string),
+      [...flagTable, ...gatewayCommand.flags]
+        .map((flag) => flag.name as string)
+        .concat(serviceFlagNames),
     )
     const isPart = (flag: string): boolean => [...known].some((one) => one.startsWith(`${flag}-`))
     const strangers = flagsIn(text).filter(

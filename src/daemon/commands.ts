@@ -6,6 +6,7 @@ export type Command = (argv: readonly string[]) => Promise<void>
  * and how each is loaded: only when it is asked for, so that a member's start does not pay for it.
  */
 const loaders: Readonly<Record<string, () => Promise<Command>>> = {
+  discovery: async () => (await import('./discovery-command.js')).runDiscovery,
   gateway: async () => (await import('./gateway.js')).runGateway,
   'migrate-v2': async () => (await import('../migrate/main.js')).migrateV2,
 }

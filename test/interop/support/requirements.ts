@@ -13,6 +13,7 @@ const places = {
   patroni: '/usr/bin/patroni',
   'postgresql-15': '/usr/lib/postgresql/15/bin/postgres',
   iproute2: '/usr/sbin/ip',
+  'etcd-discovery': '/usr/bin/discovery.etcd.io',
   dnsmasq: '/usr/sbin/dnsmasq',
   unshare: '/usr/bin/unshare',
   ip: '/usr/sbin/ip',
