@@ -7,6 +7,7 @@ import { flagTable } from '../src/config/flag-table.js'
 import { serviceFlagNames } from '../src/discovery/service-flags.js'
 import { FAMILIES } from '../src/ops/metrics.js'
 import { gatewayCommand } from '../src/proxy/gateway-settings.js'
+import { grpcProxyCommand } from '../src/proxy/grpc-proxy-settings.js'
 
 const root = resolve(import.meta.dirname, '..')
 const documents = [
@@ -81,7 +82,7 @@ describe.each(documents.map(({ name, text }) => [name, text] as const))('%s', (n
 
   test('names flags that exist', () => {
     const known = new Set(
-      [...flagTable, ...gatewayCommand.flags]
+      [...flagTable, ...gatewayCommand.flags, ...grpcProxyCommand.flags]
         .map((flag) => flag.name as string)
         .concat(serviceFlagNames),
     )

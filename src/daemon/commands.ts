@@ -9,6 +9,7 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   discovery: async () => (await import('./discovery-command.js')).runDiscovery,
   gateway: async () => (await import('./gateway.js')).runGateway,
   'migrate-v2': async () => (await import('../migrate/main.js')).migrateV2,
+  'grpc-proxy': async () => (await import('./grpc-proxy.js')).runGrpcProxy,
 }
 
 /** The sub-command that the first word names; `undefined` when the words are those of a member. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { temporaryFolder } from './cluster.js'
 import { etcdctl } from './etcdctl.js'
 import { type MemberKind, MemberProcess } from './member-process.js'
+import { ProxyProcess } from './proxy-process.js'
 import { until } from './until.js'
 import { V3Client } from './v3-client.js'
 
@@ -76,11 +77,22 @@ function normalise(text: string, captured: ReadonlyMap<string, string>, step: St
 
 const lineCount = (text: string): number => text.split('\n').length - 1
 
-/** Runs the steps in order against one new member of this kind; one comparable text a step, in the same order. */
+/** A gRPC proxy between etcdctl and the member, and the `host:port` it listens on. */
+export interface Between {
+  readonly kind: MemberKind
+  readonly address: string
+  readonly flags?: readonly string[]
+}
+
+/**
+ * Runs the steps in order against one new member of this kind; one comparable text a step, in the same order. With
+ * `between` they go through a gRPC proxy.
+ */
 export async function runTranscript(
   kind: MemberKind,
   place: Place,
   steps: readonly Step[],
+  between?: Between,
 ): Promise<readonly string[]> {
   const folder = temporaryFolder(`diff-${kind}`)
   mkdirSync(join(folder, 'n1'))
@@ -93,29 +105,41 @@ export async function runTranscript(
     flags,
   })
   const client = new V3Client(place.clientUrl)
+  const proxy = between && proxyBetween(between, place, folder)
   try {
     member.start()
     await until(`${kind} serves`, async () => (await fetch(`${place.clientUrl}/health`)).ok)
+    await proxy?.startUntil('proxy client requests')
     const captured = new Map<string, string>()
     const texts: string[] = []
-    for (const step of steps) texts.push(await runStep(step, { place, captured, client }))
+    const endpoint = between?.address ?? new URL(place.clientUrl).host
+    for (const step of steps) texts.push(await runStep(step, { endpoint, captured, client }))
     return texts
   } catch (error) {
-    throw new Error(`${kind}: ${String(error)}\n${member.log(4000)}`)
+    throw new Error(`${kind}: ${String(error)}\n${member.log(4000)}\n${proxy?.log() ?? ''}`)
   } finally {
     client.close()
+    await proxy?.stop('SIGKILL')
     await member.kill()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
+function proxyBetween({ kind, address, flags = [] }: Between, place: Place, folder: string) {
+  const member = new URL(place.clientUrl).host
+  const where = ['--endpoints', member, '--listen-addr', address, '--advertise-client-url', '']
+  const args = ['grpc-proxy', 'start', ...where, ...flags]
+  return new ProxyProcess({ kind, name: `${kind}-proxy`, folder, args })
+}
+
 interface Context {
-  readonly place: Place
+  /** `host:port` that etcdctl is given. */
+  readonly endpoint: string
   readonly captured: Map<string, string>
   readonly client: V3Client
 }
 
-async function runStep(step: Step, { place, captured, client }: Context): Promise<string> {
+async function runStep(step: Step, { endpoint, captured, client }: Context): Promise<string> {
   const { line, stdin, endAfterLines, capture, alarm } = step
   if (alarm !== undefined) {
     const { header } = await client.range({ key: 'x' })
@@ -125,7 +149,7 @@ async function runStep(step: Step, { place, captured, client }: Context): Promis
     word.replace(/\$([A-Z0-9]+)/g, (_, name: string) => captured.get(name) ?? `$${name}`),
   )
   const { stdout, stderr, code } = await etcdctl({
-    endpoints: [new URL(place.clientUrl).host],
+    endpoints: [endpoint],
     args,
     timeoutMs: 8000,
     ...(stdin === undefined ? {} : { stdin }),
