@@ -1,5 +1,5 @@
 import { DaemonError } from '../base/errors.js'
-import { type LogIndex, ZERO_INDEX } from '../base/ids.js'
+import { ZERO_INDEX } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { Member } from '../member/member.js'
 import type { LeaderCalls, MemberLog } from '../member/member-parts.js'
@@ -91,7 +91,7 @@ export async function composeMember<Network extends PeerNetwork>(
     })
   const engine = await openLive(engines, snapshotIndex)
   const state = await restore(engine, start.snapshot)
-  refuseOldStore(state, snapshotIndex)
+  assertStoreFitsLog(start, state)
   let member: Member | undefined
   const current = (): Member => {
     invariant(member !== undefined, 'the member exists before anything runs')
@@ -109,7 +109,6 @@ export async function composeMember<Network extends PeerNetwork>(
     beforeBlocking: () => network.flush(),
   })
   options.every(PURGE_INTERVAL_MS, () => wal.purge())
-  assertStoreFitsLog(start, state.backend.consistentIndex)
   raiseCommitToProven(start.storage, state.backend.consistentIndex)
   const node = createNode(options)
   member = new Member({
@@ -196,20 +195,6 @@ function composeHub(
   }
   options.every(WATCH_PASS_MS, syncWatchers)
   return hub
-}
-
-/**
- * A snapshot is recorded only after the store is synced up to it, so a store that is behind belongs
- * to another log, or its directory was lost. What it lacks is not in the log any more: going on
- * would lose it without a word. A cluster of etcd 2.x had no store. The text is etcd's.
- */
-function refuseOldStore({ backend, membership }: ReplicatedState, snapshot: LogIndex): void {
-  const index = backend.consistentIndex
-  const major = membership.version?.major ?? 0
-  if (index >= snapshot || (index === 0 && major < 3)) return
-  throw new Error(
-    `database file (leveldb index ${index}) does not match with snapshot (index ${snapshot})`,
-  )
 }
 
 function createNode(options: MemberCompositionOptions<PeerNetwork>): RawNode {

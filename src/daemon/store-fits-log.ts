@@ -1,25 +1,34 @@
 import { LIVE } from '../backend/engine-names.js'
-import { type LogIndex, ZERO_INDEX } from '../base/ids.js'
+import { ZERO_INDEX } from '../base/ids.js'
+import type { ReplicatedState } from '../member/replicated-state.js'
 import type { Disk } from '../ports/disk.js'
 import { walErrorTexts } from '../wal/wal-error.js'
 import type { StartPoint } from './bootstrap.js'
 
 const REPLACE = 'replace this member (member remove, then member add with an empty data directory)'
 
+/** What of the restored state says how far it goes. */
+interface StoreState {
+  readonly backend: Pick<ReplicatedState['backend'], 'consistentIndex'>
+  readonly membership: Pick<ReplicatedState['membership'], 'version'>
+}
+
 /**
  * The store has at least what the log goes on from, and nothing that the log has not: otherwise one
- * of them was damaged, removed or exchanged, and entries would be lost or applied twice. Throws
- * with a text for the operator.
+ * of them was damaged, removed or exchanged, and entries would be lost or applied twice. A cluster
+ * of etcd 2.x had no store. Throws with a text for the operator, which begins with etcd's.
  */
 export function assertStoreFitsLog(
   { snapshot, storage }: Pick<StartPoint, 'snapshot' | 'storage'>,
-  storeIndex: LogIndex,
+  { backend, membership }: StoreState,
 ): void {
+  const storeIndex = backend.consistentIndex
   const from = snapshot?.metadata.index ?? ZERO_INDEX
-  if (storeIndex < from) {
+  const hasNoStore = storeIndex === 0 && (membership.version?.major ?? 0) < 3
+  if (storeIndex < from && !hasNoStore) {
     throw new Error(
-      `store: the store ends at entry ${storeIndex}, but the log goes on from the snapshot at ` +
-        `entry ${from}: files of the store are missing or damaged; ${REPLACE}`,
+      `database file (leveldb index ${storeIndex}) does not match with snapshot (index ${from}): ` +
+        `files of the store are missing or damaged; ${REPLACE}`,
     )
   }
   if (storeIndex > storage.lastIndex()) {

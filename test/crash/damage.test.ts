@@ -204,7 +204,7 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
     test('removed: refused, the log goes on from a snapshot', () =>
       expectRefused(
         () => rmSync(store(), { recursive: true }),
-        /^store: the store ends at entry 0,/,
+        /^database file \(leveldb index 0\) does not match/,
       ))
 
     test('a table with a flipped bit is refused', () =>
@@ -238,7 +238,7 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
       ))
 
     /** The write-ahead log has what was cut off, unless that was in front of the snapshot. */
-    const BEHIND = /^store: the store ends at entry \d+, but the log goes on from the snapshot/
+    const BEHIND = /^database file \(leveldb index \d+\) does not match with snapshot \(index \d+\)/
 
     test('a log cut short is mended from the write-ahead log, or refused', () =>
       expectMendedOrRefused((path) => truncateSync(path, statSync(path).size - 3000)))

@@ -7,6 +7,12 @@ import { MemoryStorage } from '../../src/raft/memory-storage.js'
 import type { Snapshot } from '../../src/wire/raftpb.js'
 import { MemoryDisk } from '../wal/memory-disk.js'
 
+/** A store of one index, in a cluster of a version. */
+const storeAt = (index: number, major = 3) => ({
+  backend: { consistentIndex: logIndex(index) },
+  membership: { version: { major, minor: 5, patch: 0, preRelease: '' } },
+})
+
 /** A log that goes on from a snapshot at one entry and ends at another. */
 function logOf(from: number, last: number) {
   const storage = new MemoryStorage()
@@ -40,17 +46,23 @@ test.each([
   [5, 9, 7],
   [5, 5, 5],
 ])('a log from %i to %i and a store at %i belong together', (from, last, store) => {
-  assertStoreFitsLog(logOf(from, last), logIndex(store))
+  assertStoreFitsLog(logOf(from, last), storeAt(store))
 })
 
 test('a store older than the snapshot is refused', () => {
-  expect(() => assertStoreFitsLog(logOf(5, 9), logIndex(4))).toThrow(
-    'store: the store ends at entry 4, but the log goes on from the snapshot at entry 5',
+  expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(4))).toThrow(
+    'database file (leveldb index 4) does not match with snapshot (index 5): files of the store',
   )
 })
 
+test('a cluster of etcd 2.x had no store, so none is missing', () => {
+  assertStoreFitsLog(logOf(5, 9), storeAt(0, 2))
+  expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(4, 2))).toThrow('does not match')
+  expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(0))).toThrow('does not match')
+})
+
 test('a store newer than the log is refused', () => {
-  expect(() => assertStoreFitsLog(logOf(5, 9), logIndex(10))).toThrow(
+  expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(10))).toThrow(
     'wal: the log ends at entry 9, but the store has applied entry 10',
   )
 })
