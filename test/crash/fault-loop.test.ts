@@ -9,7 +9,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ROOT } from '../interop/support/member-process.js'
 import { describeWith } from '../interop/support/requirements.js'
 import { pause, until } from '../interop/support/until.js'
-import { History } from '../simulation/history.js'
+import { prefixEnd } from '../interop/support/v3-client.js'
+import { History, type Operation } from '../simulation/history.js'
 import { replayCheck } from '../simulation/linearizability/replay-check.js'
 import { searchCheck } from '../simulation/linearizability/windows.js'
 import { Arena } from './arena.js'
@@ -18,6 +19,7 @@ import { createRandom, shuffled } from './random.js'
 import { RecordingClient } from './recording-client.js'
 import { ResumingWatcher } from './resuming-watcher.js'
 import { describeEvent, WatchedLog } from './watched-log.js'
+import { writeHistory } from './write-history.js'
 
 const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 30)
 const SEED = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000)
@@ -35,6 +37,8 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
   const watchers: ResumingWatcher[] = []
   const log = new WatchedLog()
   const random = createRandom(SEED)
+  /** Of all rounds: what `npm run checker -- .tmp/crash-history.jsonl` judges at leisure. */
+  const operations: Operation[] = []
 
   beforeAll(async () => {
     arena = await Arena.start('faults')
@@ -49,6 +53,9 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
   })
   afterAll(async () => {
     await Promise.all(clients.map((client) => client.stop()))
+    const end = prefixEnd(PREFIX)
+    const path = join(ROOT, '.tmp', 'crash-history.jsonl')
+    writeHistory(path, { operations, watchers, prefix: PREFIX, end })
     for (const client of clients) client.close()
     for (const watcher of watchers) watcher.close()
     await arena?.destroy()
@@ -82,6 +89,7 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
     await Promise.all(clients.map((client) => client.stop()))
     await clients[0]?.readAll(history, keys)
     await judgeWatches()
+    operations.push(...history.operations)
     log.know(history.operations)
     expect(log.follow(watchers[0]?.whole ?? [])).toBeUndefined()
     expect(replayCheck(log.replayed, history.operations)).toBeUndefined()

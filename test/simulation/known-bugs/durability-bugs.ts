@@ -2,13 +2,16 @@ import { NO_MEMBER } from '../../../src/base/ids.js'
 import type { SimulationOptions } from '../options.js'
 import { SimulatedDisk } from '../world/disk.js'
 import type { KnownBug } from './known-bug.js'
-import { mendChecksums } from './mend-checksums.js'
 import { changingSave, POWER, replaced, sendingEarly, shaped } from './tools.js'
+import { cutAtDamage, damageMiddle, mendChecksums } from './unsound-reader.js'
 
 const asOne = (options: SimulationOptions): SimulationOptions => ({
   ...shaped(POWER)(options),
   memberCount: 1,
 })
+
+/** Where a machine's log is. */
+const WAL = '/data/member/wal'
 
 /** Power is lost while much is on its way to the disk. */
 const onSlowDisks = (options: SimulationOptions): SimulationOptions => ({
@@ -89,5 +92,25 @@ export const DURABILITY_BUGS: readonly KnownBug[] = [
           return path.endsWith('.wal') ? mendChecksums(bytes) : bytes
         }
       }),
+  },
+  {
+    name: 'a log that is damaged in its middle is cut off there',
+    foundBy: ['durable-first', 'no-crash'],
+    shape: shaped({ 'power-loss': 8 }, { put: 30 }, { walSegmentBytes: 131_072 }),
+    create: () => ({
+      member: ({ place, disk }) => {
+        if (place !== 1 || Object.hasOwn(disk, 'read')) return
+        const [read, powerLoss] = [disk.read.bind(disk), disk.powerLoss.bind(disk)]
+        let isDamaged = false
+        disk.read = (path) => (path.endsWith('.wal') ? cutAtDamage(read(path)) : read(path))
+        // The fault that brings it out: one bit on the medium turns over while the power is off.
+        disk.powerLoss = () => {
+          const last = disk.durableNames(WAL).at(-1)
+          const medium = last === undefined ? undefined : disk.durableBytes(`${WAL}/${last}`)
+          if (!isDamaged && medium !== undefined) isDamaged = damageMiddle(medium)
+          powerLoss()
+        }
+      },
+    }),
   },
 ]

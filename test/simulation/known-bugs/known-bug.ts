@@ -13,6 +13,4 @@ export interface KnownBug {
   readonly create?: (prng: Prng) => NodeAdapter
   /** Changes a class for the time of a run; the result takes the change back. */
   readonly install?: (prng: Prng) => () => void
-  /** The first seed that shows it, where many are needed: the search begins a little before. */
-  readonly firstSeed?: number
 }

@@ -77,7 +77,7 @@ function txnOf(encoded: Uint8Array, response: string) {
 
 /** Key-values in a canonical response: `key=value@create/mod/version/lease`. */
 function keyValuesIn(response: string): readonly FileKeyValue[] {
-  return [...response.matchAll(/(k\d\d)=([^@]*)@\d+\/(\d+)/g)].map(
+  return [...response.matchAll(/([^\s=[(,]+)=([^@]*)@\d+\/(\d+)/g)].map(
     ([, key = '', value = '', mod = '0']) => [key, value, Number(mod)] as const,
   )
 }
