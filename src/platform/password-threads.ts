@@ -12,7 +12,7 @@ export const PASSWORD_THREADS_MAX = 4
 /** Passwords that wait for a thread; more are refused. They are worth half a minute of one. */
 export const PASSWORDS_WAITING_MAX = 256
 /** How long a thread is kept without work, ms. */
-const IDLE_MS = 30_000
+export const PASSWORD_THREAD_IDLE_MS = 30_000
 /** What bcrypt looks at; Go refuses to hash more. Bytes of UTF-8. */
 export const PASSWORD_BYTES_MAX = 72
 
@@ -35,6 +35,8 @@ export interface PasswordThreadsOptions {
   readonly threadsMax?: number
   /** Default PASSWORDS_WAITING_MAX. */
   readonly waitingMax?: number
+  /** How long a thread is kept without work, ms. Default PASSWORD_THREAD_IDLE_MS. */
+  readonly idleMs?: number
   /** The thread's program. Default: the one that was built beside this module. */
   readonly program?: URL
 }
@@ -57,6 +59,7 @@ export class PasswordThreads implements Passwords {
   readonly #cost: number
   readonly #threadsMax: number
   readonly #waitingMax: number
+  readonly #idleMs: number
   readonly #program: URL
   readonly #threads = new Set<Thread>()
   readonly #waiting: Waiting[] = []
@@ -67,7 +70,13 @@ export class PasswordThreads implements Passwords {
     this.#cost = options.cost
     this.#threadsMax = options.threadsMax ?? Math.min(PASSWORD_THREADS_MAX, spare)
     this.#waitingMax = options.waitingMax ?? PASSWORDS_WAITING_MAX
+    this.#idleMs = options.idleMs ?? PASSWORD_THREAD_IDLE_MS
     this.#program = options.program ?? BUILT_PROGRAM
+  }
+
+  /** How many threads there are now. */
+  get threadCount(): number {
+    return this.#threads.size
   }
 
   hash(password: string, done: (outcome: HashOutcome) => void): void {
@@ -136,7 +145,7 @@ export class PasswordThreads implements Passwords {
       thread.idleTimer = setTimeout(() => {
         this.#threads.delete(thread)
         void thread.worker.terminate()
-      }, IDLE_MS).unref()
+      }, this.#idleMs).unref()
     }
     finished?.done({ kind: 'result', value })
   }

@@ -73,6 +73,18 @@ describe('bounds and failures', () => {
     expect(await check(threads, '', 'd')).toEqual({ kind: 'failed', reason: 'closed' })
   })
 
+  test('there are as many threads as may be, and none when nothing has come for a while', async () => {
+    const echo =
+      'import { parentPort as port } from "node:worker_threads";' +
+      'port.on("message", (job) => port.postMessage(job.password))'
+    const threads = start({ program: program(echo), threadsMax: 2, idleMs: 20 })
+    const answers = Promise.all(['a', 'b', 'c'].map((text) => hash(threads, text)))
+    expect(threads.threadCount).toBe(2)
+    expect(await answers).toEqual(['a', 'b', 'c'].map((text) => ({ kind: 'hash', hash: text })))
+    while (threads.threadCount > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(await hash(threads, 'd')).toEqual({ kind: 'hash', hash: 'd' })
+  })
+
   test('a thread that ends takes its job with it, and the next job gets another', async () => {
     const threads = start({ program: program('throw new Error("broken")'), threadsMax: 1 })
     const both = await Promise.all([hash(threads, 'a'), hash(threads, 'b')])
