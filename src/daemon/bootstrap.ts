@@ -2,6 +2,7 @@ import {
   type ClusterId,
   clusterId,
   idToHex,
+  type LogIndex,
   logIndex,
   type MemberId,
   memberId,
@@ -61,6 +62,8 @@ export interface StartPoint {
   readonly isNew: boolean
   /** Whether this member is the whole cluster, as far as flags or log say. */
   readonly isAlone: boolean
+  /** The last entry before those that --force-new-cluster added; absent without it. */
+  readonly forcedAfter?: LogIndex
   /** The name in the certificates of peers found by DNS; undefined = the host that is dialled. */
   readonly peerServerName?: string | undefined
 }

@@ -87,5 +87,5 @@ export function forceNewCluster(start: StartPoint, options: { readonly log: Log 
   kept.append([...known, ...changes])
   kept.setHardState(forced)
   options.log.info('forcing restart member', { 'commit-index': commit })
-  return { ...start, storage: kept, isAlone: true }
+  return { ...start, storage: kept, isAlone: true, forcedAfter: last }
 }

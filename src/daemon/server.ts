@@ -236,7 +236,8 @@ export class EtcdServer {
     const engines = new LevelEngines(join(config.dataDir, 'member'), this.#log)
     if (!start.isNew) {
       const path = join(config.dataDir, 'member', 'snap', 'db')
-      await takeOverDb({ disk: nodeDisk, engines, path, log: this.#log })
+      const indexMax = start.forcedAfter
+      await takeOverDb({ disk: nodeDisk, engines, path, log: this.#log, indexMax })
     }
     const { member, network } = await composeMember({
       start,

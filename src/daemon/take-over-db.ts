@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { BoltFile, type ReadAt } from '../backend/bolt-file.js'
 import { BUCKETS, engineKey } from '../backend/buckets.js'
 import { INSTALLING, LIVE, RECEIVING } from '../backend/engine-names.js'
+import type { LogIndex } from '../base/ids.js'
 import type { Disk } from '../ports/disk.js'
 import type {
   Completion,
@@ -20,6 +21,23 @@ export interface TakeOverOptions {
   /** etcd's database file, `member/snap/db`. */
   readonly path: string
   readonly log: Log
+  /**
+   * The log's last entry, when it is a backup: `etcdctl backup --with-v3` leaves entries out of the
+   * log and moves the others up, but copies the database with the index that it had.
+   */
+  readonly indexMax?: LogIndex | undefined
+}
+
+const INDEX_KEY = 'consistent_index'
+const decoder = new TextDecoder()
+
+const bigEndian = (bytes: Uint8Array): bigint =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0)
+
+function counter(index: LogIndex): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(index))
+  return bytes
 }
 
 const completed = (run: (done: Completion) => void): Promise<void> =>
@@ -53,7 +71,8 @@ export async function takeOverDb(options: TakeOverOptions): Promise<void> {
       if (readSync(file, read, 0, bytes, offset) !== bytes) throw new Error(`${path} is cut off`)
       return read
     }
-    const entries = await copy(new BoltFile(readAt, stat.bytes), engines)
+    const from = new BoltFile(readAt, stat.bytes)
+    const entries = await copy(from, engines, options.indexMax)
     log.info('took over the database of etcd', { path, entries })
   } finally {
     closeSync(file)
@@ -72,11 +91,15 @@ function open(engines: KeyValueEngines): Promise<KeyValueEngine> {
 /**
  * Fills a new engine; only once it is whole and synced, the next start would make it the live one.
  */
-async function copy(from: BoltFile, engines: KeyValueEngines): Promise<number> {
+async function copy(
+  from: BoltFile,
+  engines: KeyValueEngines,
+  indexMax: LogIndex | undefined,
+): Promise<number> {
   const engine = await open(engines)
   let entries: number
   try {
-    entries = await fill(engine, from)
+    entries = await fill(engine, from, indexMax)
   } finally {
     await completed((done) => engine.close(done))
   }
@@ -85,7 +108,11 @@ async function copy(from: BoltFile, engines: KeyValueEngines): Promise<number> {
 }
 
 /** Resolves with the number of entries once all of them are durable. */
-async function fill(engine: KeyValueEngine, from: BoltFile): Promise<number> {
+async function fill(
+  engine: KeyValueEngine,
+  from: BoltFile,
+  indexMax: LogIndex | undefined,
+): Promise<number> {
   let count = 0
   let bytes = 0
   let batch: EngineBatch = engine.batch()
@@ -103,6 +130,11 @@ async function fill(engine: KeyValueEngine, from: BoltFile): Promise<number> {
         bytes += key.length + value.length
         if (bytes >= BATCH_BYTES) await write()
       }
+    }
+    const found = [...from.entries('meta')].find(({ key }) => decoder.decode(key) === INDEX_KEY)
+    if (indexMax !== undefined && found !== undefined) {
+      const index = bigEndian(found.value)
+      if (index > BigInt(indexMax)) batch.put(engineKey('meta', found.key), counter(indexMax))
     }
     await write()
   } finally {

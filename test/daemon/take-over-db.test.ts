@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { engineKey } from '../../src/backend/buckets.js'
-import { ZERO_INDEX } from '../../src/base/ids.js'
+import { type LogIndex, logIndex, ZERO_INDEX } from '../../src/base/ids.js'
 import { openLive } from '../../src/daemon/engine-life.js'
 import { takeOverDb } from '../../src/daemon/take-over-db.js'
 import { nodeDisk } from '../../src/platform/disk.js'
@@ -42,13 +42,16 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-const takeOver = (): Promise<void> => {
+const takeOver = (indexMax?: LogIndex): Promise<void> => {
   const engines = new LevelEngines(join(folder, 'member'))
-  return takeOverDb({ disk: nodeDisk, engines, path: join(folder, 'db'), log })
+  return takeOverDb({ disk: nodeDisk, engines, path: join(folder, 'db'), log, indexMax })
 }
 
 /** The value of a row in the store that a start would open. */
-async function rowValue(bucket: 'key' | 'alarm', key: string): Promise<string | undefined> {
+async function rowValue(
+  bucket: 'key' | 'alarm' | 'meta',
+  key: string,
+): Promise<string | undefined> {
   const engine = await openLive(new LevelEngines(join(folder, 'member')), ZERO_INDEX)
   const value = engine.get(engineKey(bucket, new TextEncoder().encode(key)))
   await new Promise<void>((resolve) => {
@@ -88,4 +91,23 @@ test('a damaged file is refused again and again, and a whole one taken after tha
   writeFileSync(join(folder, 'db'), image)
   await takeOver()
   expect(await rowValue('key', 'c')).toBe('three')
+})
+
+test('the index of a backup is brought down to the end of its log, never up', async () => {
+  const index = (text: string): string => text.padStart(8, '\0')
+  const withIndex = (text: string): Uint8Array =>
+    boltImage({
+      small: ['meta', [['consistent_index', index(text)]]],
+      large: ['key', [[['a', 'one']], [['b', 'two']]]],
+    })
+  writeFileSync(join(folder, 'db'), withIndex('\u0009'))
+  await takeOver(logIndex(7))
+  expect(await rowValue('meta', 'consistent_index')).toBe(index('\u0007'))
+  rmSync(join(folder, 'member'), { recursive: true })
+  writeFileSync(join(folder, 'db'), withIndex('\u0005'))
+  await takeOver(logIndex(7))
+  expect(await rowValue('meta', 'consistent_index')).toBe(index('\u0005'))
+  rmSync(join(folder, 'member'), { recursive: true })
+  await takeOver()
+  expect(await rowValue('meta', 'consistent_index')).toBe(index('\u0005'))
 })
