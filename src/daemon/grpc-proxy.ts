@@ -99,15 +99,20 @@ const tlsVersion = (text: string): TlsVersion | undefined =>
   text === 'TLS1.2' || text === 'TLS1.3' ? text : undefined
 
 /** What clients are shown; undefined = they come in plain text. */
-async function listenIdentity(values: CobraValues, host: string): Promise<TlsIdentity | undefined> {
+async function listenIdentity(
+  values: CobraValues,
+  address: string,
+): Promise<TlsIdentity | undefined> {
   let [certFile, keyFile] = [values.text('cert-file'), values.text('key-file')]
   const trustedCaFile = values.text('trusted-ca-file')
   const isGiven = certFile !== '' || trustedCaFile !== ''
   if (!isGiven && !values.isOn('auto-tls')) return undefined
+  if (isGiven && certFile === '')
+    throw new Error(`cannot listen on TLS for ${address}: KeyFile and CertFile are not presented`)
   if (!isGiven) {
     const made = await selfSignedCertificate({
       directory: join(values.text('data-dir'), 'fixtures', 'proxy'),
-      hosts: [host],
+      hosts: [address.slice(0, address.lastIndexOf(':'))],
       validityYears: values.number('self-signed-cert-validity'),
       nowMs: Date.now(),
     })
@@ -153,7 +158,9 @@ async function start(values: CobraValues, log: ProcessLog): Promise<() => Promis
   const split = splitHostPort(address)
   if (split.kind === 'refused') throw new Error(`listen tcp: ${split.reason}`)
   const { host, port } = split.value
-  const identity = await listenIdentity(values, host)
+  const identity = await listenIdentity(values, address)
+  if (values.isOn('insecure-skip-tls-verify'))
+    log.warn('--insecure-skip-tls-verify: certificates of members are not verified; for tests only')
   const proxy = createProxy(values, await findEndpoints(values, log), log)
   const grpc = new GrpcServer({
     methods: proxy.methods,

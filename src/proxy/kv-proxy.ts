@@ -98,12 +98,13 @@ export class KvProxy {
   /** The encoded answer to a range of the client's own keys. Rejects with an UpstreamError. */
   async range(request: rpc.RangeRequest, caller: Caller): Promise<Uint8Array> {
     this.#refuseEmpty(request.key)
-    const { figures, namespace } = this.#options
+    const { figures, namespace, isOrdered } = this.#options
     const serializable = rpc.RangeRequest.encode({ ...request, serializable: true })
     // Who may read what is the members' affair: what one was told is not told to another.
     const user = caller?.metadata('token') ?? ''
     const name = `${user}\0${latin1FromBytes(serializable)}`
-    if (request.serializable) {
+    // What is kept may be older than what was answered last, which an order does not allow.
+    if (request.serializable && !(isOrdered && request.revision === 0)) {
       const cached = this.#cache.get(name, request.revision)
       figures.cacheUsed(cached.kind === 'miss' ? 'miss' : 'hit')
       if (cached.kind === 'hit') return cached.answer

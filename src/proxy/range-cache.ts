@@ -1,6 +1,6 @@
 /** Ranges that are kept. */
 const ENTRIES_MAX = 2048
-/** Answers that are kept, bytes together; a larger one than a sixteenth of it is not. */
+/** Requests and answers that are kept, bytes together; a pair beyond a sixteenth of it is not. */
 const BYTES_MAX = 64 * 1024 * 1024
 const ENTRY_BYTES_MAX = BYTES_MAX / 16
 
@@ -73,10 +73,11 @@ export class RangeCache {
   add(request: string, entry: Entry, generation: number): void {
     if (entry.revision === 0 && generation !== this.#generation) return
     if (entry.revision > 0 && entry.revision < this.#compactedRevision) return
-    if (entry.answer.length > ENTRY_BYTES_MAX) return
+    const bytes = request.length + entry.answer.length
+    if (bytes > ENTRY_BYTES_MAX) return
     this.#remove(request)
     this.#entries.set(request, entry)
-    this.#bytes += entry.answer.length
+    this.#bytes += bytes
     if (entry.revision === 0) this.#index(request, entry)
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= ENTRIES_MAX && this.#bytes <= BYTES_MAX) break
@@ -118,7 +119,7 @@ export class RangeCache {
     if (entry === undefined) return
     this.#entries.delete(request)
     this.#ranges.delete(request)
-    this.#bytes -= entry.answer.length
+    this.#bytes -= request.length + entry.answer.length
     const requests = this.#byKey.get(entry.key)
     requests?.delete(request)
     if (requests?.size === 0) this.#byKey.delete(entry.key)

@@ -9,6 +9,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js'
+import { InvariantViolation } from '../base/invariant.js'
 import type { CallContext, GrpcStatus, RpcFailure } from '../ports/rpc.js'
 
 /** Attempts of one call, over all endpoints, while no connection stands. */
@@ -34,7 +35,9 @@ export class UpstreamError extends Error implements RpcFailure {
     this.status = code
   }
 
+  /** What went wrong on the way; a contradiction of the program is thrown on. */
   static from(error: unknown): UpstreamError {
+    if (error instanceof InvariantViolation) throw error
     if (error instanceof UpstreamError) return error
     const { code, details } = error as Partial<ServiceError>
     const text = details ?? (error instanceof Error ? error.message : String(error))
@@ -42,8 +45,23 @@ export class UpstreamError extends Error implements RpcFailure {
   }
 }
 
-/** What is asked on behalf of a client; `undefined` stands for the proxy itself. */
-export type Caller = CallContext | undefined
+/**
+ * On whose behalf something is asked; `undefined` stands for the proxy itself. Without `onCancel`
+ * the question outlives its client: a stream's call has one listener, which is the stream's own.
+ */
+export type Caller =
+  | (Pick<CallContext, 'metadata' | 'deadlineMs' | 'isCancelled'> &
+      Partial<Pick<CallContext, 'onCancel'>>)
+  | undefined
+
+/** A stream's client as the caller of single questions. */
+export const callerOfStream = (call: CallContext): NonNullable<Caller> => ({
+  metadata: (key) => call.metadata(key),
+  deadlineMs: call.deadlineMs,
+  get isCancelled() {
+    return call.isCancelled
+  },
+})
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -142,7 +160,7 @@ export class Upstream {
           else reject(error ?? new UpstreamError(13, 'no answer'))
         },
       )
-      caller?.onCancel(() => call.cancel())
+      caller?.onCancel?.(() => call.cancel())
     })
   }
 

@@ -1,3 +1,4 @@
+import type { Metadata } from '@grpc/grpc-js'
 import { revision } from '../base/ids.js'
 import type { Event } from '../wire/mvccpb.js'
 import * as rpc from '../wire/rpc.js'
@@ -39,6 +40,7 @@ export interface BroadcastOptions {
 export class WatchBroadcast {
   readonly receivers = new Set<Receiver>()
   readonly #options: BroadcastOptions
+  readonly #metadata: Metadata
   #nextRevision: number
   #created: rpc.WatchResponse | undefined
   #stream: UpstreamStream | undefined
@@ -47,6 +49,7 @@ export class WatchBroadcast {
 
   constructor(options: BroadcastOptions) {
     this.#options = options
+    this.#metadata = metadataOf(options.caller)
     this.#nextRevision = options.nextRevision
   }
 
@@ -73,8 +76,8 @@ export class WatchBroadcast {
   }
 
   start(): void {
-    const { upstream, namespace, caller, key, rangeEnd } = this.#options
-    const stream = upstream.bidiStream(WATCH, metadataOf(caller))
+    const { upstream, namespace, key, rangeEnd } = this.#options
+    const stream = upstream.bidiStream(WATCH, this.#metadata)
     this.#stream = stream
     stream.on('data', (bytes: Buffer) => this.#receive(rpc.WatchResponse.decode(bytes)))
     stream.on('error', (error) => this.#resume(stream, UpstreamError.from(error)))
@@ -125,7 +128,10 @@ export class WatchBroadcast {
     const at = outer.header?.revision ?? 0
     const isResumed = outer.created && this.#created !== undefined
     // A watch in the past keeps its start at its creation: the events in between are to come.
-    if (!outer.created || this.#nextRevision === 0) this.#nextRevision = at + 1
+    // While it catches up, a response's header is ahead of its events.
+    const last = events.at(-1)?.kv?.modRevision
+    if (last !== undefined) this.#nextRevision = last + 1
+    else if (!outer.created || this.#nextRevision === 0) this.#nextRevision = at + 1
     if (outer.created && !isResumed) this.#created = response
     if (!isResumed) for (const receiver of this.receivers) receiver.receive(response)
     if (outer.canceled) {

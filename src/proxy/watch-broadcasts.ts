@@ -105,6 +105,8 @@ export class WatchBroadcasts {
   }
 
   #forget(broadcast: WatchBroadcast, name: string): void {
+    const shared = broadcast.receivers.size - 1
+    if (shared > 0) this.#options.figures.watchersShared(-shared)
     for (const receiver of broadcast.receivers) this.#places.delete(receiver)
     const group = this.#groups.get(name)
     group?.delete(broadcast)

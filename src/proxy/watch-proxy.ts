@@ -9,7 +9,7 @@ import type { Event } from '../wire/mvccpb.js'
 import * as rpc from '../wire/rpc.js'
 import type { KvProxy } from './kv-proxy.js'
 import type { LeaderWatch } from './leader-watch.js'
-import { UpstreamError } from './upstream.js'
+import { type Caller, callerOfStream, UpstreamError } from './upstream.js'
 import type { Receiver } from './watch-broadcast.js'
 import type { WatchBroadcasts } from './watch-broadcasts.js'
 
@@ -89,6 +89,7 @@ class WatchSession implements RequestListener<rpc.WatchRequest> {
   readonly #options: WatchProxyOptions
   readonly #call: WatchCall
   readonly #watches = new Map<number, ProxiedWatch>()
+  readonly #caller: NonNullable<Caller>
   readonly #release: () => void
   #nextId = 0
   #waiting = 0
@@ -99,6 +100,7 @@ class WatchSession implements RequestListener<rpc.WatchRequest> {
   constructor(options: WatchProxyOptions, call: WatchCall) {
     this.#options = options
     this.#call = call
+    this.#caller = callerOfStream(call)
     call.onCancel(() => this.#close())
     const { grpc, message } = errors.NO_LEADER
     this.#release = options.leader.guard(call, () => {
@@ -165,14 +167,14 @@ class WatchSession implements RequestListener<rpc.WatchRequest> {
     this.#nextId += 1
     this.#watches.set(watch.id, watch)
     const { key: from, rangeEnd } = request
-    this.#options.broadcasts.add(watch, { key: from, rangeEnd, caller: this.#call })
+    this.#options.broadcasts.add(watch, { key: from, rangeEnd, caller: this.#caller })
   }
 
   /** Why the client may not watch this, as the member says; undefined = it may. */
   async #problemOf({ key, rangeEnd }: rpc.WatchCreateRequest): Promise<string | undefined> {
     const range = { key, rangeEnd, serializable: true, countOnly: true, limit: 1 }
     try {
-      await this.#options.kv.mayRead(rpc.RangeRequest.create(range), this.#call)
+      await this.#options.kv.mayRead(rpc.RangeRequest.create(range), this.#caller)
       return undefined
     } catch (error) {
       return UpstreamError.from(error).message

@@ -14,7 +14,7 @@ import { ProxyProcess } from './support/proxy-process.js'
 import { describeWith } from './support/requirements.js'
 import { runTranscript, type Step } from './support/transcript.js'
 import { until } from './support/until.js'
-import { V3Client } from './support/v3-client.js'
+import { V3Client, type WatchStream } from './support/v3-client.js'
 
 const plain = (...lines: readonly string[]): readonly Step[] => lines.map((line) => ({ line }))
 const granted = /lease ([0-9a-f]{16}) granted/
@@ -143,15 +143,17 @@ describeWith(['etcdctl', 'daemon'], 'a gRPC proxy of ours', () => {
   test('many watches of a key are one at the members, and all see every change in order', async () => {
     const address = await start('watches', '--endpoints', endpoints())
     const seen = new Map<number, string[]>()
+    const watches: WatchStream[] = []
     const clients = Array.from({ length: 12 }, () => new V3Client(`http://${address}`))
     for (const [at, client] of clients.entries()) {
       const values: string[] = []
       seen.set(at, values)
-      client.watch(
+      const watch = client.watch(
         { key: 'w', start_revision: at % 2 },
         ({ events }) => values.push(...events.map(({ kv }) => String(kv.value))),
         () => undefined,
       )
+      watches.push(watch)
       // The even ones begin later than the odd ones and see what comes after them.
       if (at === 5) await cluster.ctl(['put', 'w', 'early'])
     }
@@ -169,7 +171,12 @@ describeWith(['etcdctl', 'daemon'], 'a gRPC proxy of ours', () => {
       expect(values).toEqual(whole.slice(whole.length - values.length))
       expect(values.length).toBeGreaterThan(0)
     }
+    for (const watch of watches) watch.cancel()
     for (const client of clients) client.close()
+    await until(
+      'no watch is left when its client is gone',
+      async () => (await figure(address, 'etcd_grpc_proxy_watchers_coalescing_total')) === 0,
+    )
   })
 
   test('serializable reads come from the cache until the proxy writes', async () => {
