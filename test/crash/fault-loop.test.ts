@@ -11,6 +11,8 @@ import { describeWith } from '../interop/support/requirements.js'
 import { pause, until } from '../interop/support/until.js'
 import { prefixEnd } from '../interop/support/v3-client.js'
 import { History, type Operation } from '../simulation/history.js'
+import { checkHistory } from '../simulation/linearizability/check-history.js'
+import { readHistory } from '../simulation/linearizability/history-file.js'
 import { replayCheck } from '../simulation/linearizability/replay-check.js'
 import { searchCheck } from '../simulation/linearizability/windows.js'
 import { Arena } from './arena.js'
@@ -53,13 +55,17 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
   })
   afterAll(async () => {
     await Promise.all(clients.map((client) => client.stop()))
-    const end = prefixEnd(PREFIX)
-    const path = join(ROOT, '.tmp', 'crash-history.jsonl')
-    writeHistory(path, { operations, watchers, prefix: PREFIX, end })
+    noteHistory()
     for (const client of clients) client.close()
     for (const watcher of watchers) watcher.close()
     await arena?.destroy()
   })
+
+  function noteHistory(): string {
+    const path = join(ROOT, '.tmp', 'crash-history.jsonl')
+    writeHistory(path, { operations, watchers, prefix: PREFIX, end: prefixEnd(PREFIX) })
+    return path
+  }
 
   /** Waits until every watcher has the newest revision of every member, and judges what they saw. */
   async function judgeWatches(): Promise<void> {
@@ -88,8 +94,8 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
     await pause(QUIET_MS)
     await Promise.all(clients.map((client) => client.stop()))
     await clients[0]?.readAll(history, keys)
-    await judgeWatches()
     operations.push(...history.operations)
+    await judgeWatches()
     log.know(history.operations)
     expect(log.follow(watchers[0]?.whole ?? [])).toBeUndefined()
     expect(replayCheck(log.replayed, history.operations)).toBeUndefined()
@@ -120,5 +126,14 @@ describeWith(['daemon', 'etcdctl'], `members disturbed in every way (CRASH_SEED=
         throw new Error(`round ${round}, ${name}: ${String(error)}\n${arena.cluster.logs(8000)}`)
       }
     }
+  })
+
+  test('all rounds together are one sound history', () => {
+    const verdicts = checkHistory(readHistory(noteHistory()))
+    expect(verdicts.map(({ check, problem }) => [check, problem])).toEqual([
+      ['watch', undefined],
+      ['replay', undefined],
+      ['search', undefined],
+    ])
   })
 })
