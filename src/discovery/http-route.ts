@@ -93,16 +93,24 @@ function openTunnel(
   asking.end()
 }
 
+/** TLS with the server at the other end of a tunnel, which ends with it. */
+function secure(tunnel: Socket, url: URL): Socket {
+  const host = bareHost(url)
+  const inside = connectTls({ socket: tunnel, host, ...trusted(), ...serverName(url) })
+  inside.once('close', () => tunnel.destroy())
+  return inside
+}
+
 function throughTunnel(proxy: URL, { url, method, headers }: Outgoing): ClientRequest {
   return requestTls(url, {
     method,
-    headers: { ...headers },
-    agent: false,
+    headers: { ...headers, Connection: 'close' },
+    // Without an agent, which would dial by itself.
     createConnection: (_options, created) => {
       openTunnel(proxy, url, (error, socket) => {
         const done = created as (error: Error | null, socket?: Socket) => void
-        if (error !== null) done(error)
-        else done(null, connectTls({ ...(socket && { socket }), ...trusted(), ...serverName(url) }))
+        if (error !== null || socket === undefined) done(error)
+        else done(null, secure(socket, url))
       })
       return undefined
     },

@@ -1,5 +1,6 @@
 /** The few calls of etcd's gRPC API that discovery makes, failing in the words of Go's client. */
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ChannelCredentials,
   Client,
@@ -13,6 +14,7 @@ import { revision } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { V3DiscoveryConfig } from '../config/server-config.js'
 import { systemAuthorities } from '../platform/system-authorities.js'
+import type { Log } from '../ports/log.js'
 import type { Codec } from '../wire/codec.js'
 import type { KeyValue } from '../wire/mvccpb.js'
 import {
@@ -35,6 +37,8 @@ const CODES = [
   ...['AlreadyExists', 'PermissionDenied', 'ResourceExhausted', 'FailedPrecondition', 'Aborted'],
   ...['OutOfRange', 'Unimplemented', 'Internal', 'Unavailable', 'DataLoss', 'Unauthenticated'],
 ]
+/** Between two rounds of a call over all servers, ms. */
+const RETRY_PAUSE_MS = 100
 const TOKEN_HEADER = 'token'
 /** A service without authentication takes a client with a password as well as one without. */
 const AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
@@ -135,16 +139,17 @@ export interface Range {
 
 /**
  * A client of the servers of a discovery service: the first that can be reached serves until it
- * cannot. A call tries each once; trying again is the caller's affair.
+ * cannot. A call goes from server to server while there is time.
  */
 export class V3Client {
   readonly #config: V3DiscoveryConfig
+  readonly #log: Log
   readonly #servers: readonly Server[]
   #at = 0
   #token: string | undefined
 
   /** Throws when certificates cannot be read. */
-  constructor(config: V3DiscoveryConfig) {
+  constructor(config: V3DiscoveryConfig, log: Log) {
     const { certFile, keyFile, keepAliveTimeMs, keepAliveTimeoutMs } = config
     if ((certFile === '') !== (keyFile === '')) {
       const shown = `[key: ${keyFile}, cert: ${certFile}]`
@@ -158,6 +163,7 @@ export class V3Client {
             'grpc.keepalive_timeout_ms': keepAliveTimeoutMs,
           }
     this.#config = config
+    this.#log = log
     this.#servers = config.endpoints.map((endpoint) => {
       const address = addressOf(endpoint.trim())
       return { address, client: new Client(address, credentialsFor(endpoint, config), pings) }
@@ -243,13 +249,14 @@ export class V3Client {
     }
   }
 
+  /** Tries server after server until one answers or the time for a request is over. */
   async #call<Request, Response>(
     called: Method<Request, Response>,
     request: Request,
   ): Promise<Response> {
+    const endMs = performance.now() + this.#config.requestTimeoutMs
     let isRenewed = false
-    let failure: unknown
-    for (let tried = 0; tried < this.#servers.length; ) {
+    for (let tried = 1; ; tried += 1) {
       try {
         const { client } = await this.#connected()
         return await this.#unary(client, called, request, await this.#metadata(client))
@@ -262,12 +269,35 @@ export class V3Client {
         }
         if (error.code !== status.UNAVAILABLE && error.code !== status.DEADLINE_EXCEEDED)
           throw error
-        failure = error
-        this.#at += 1
-        tried += 1
+        await this.#next(error, { tried, endMs, path: called.path })
       }
     }
-    throw failure
+  }
+
+  /** Turns to the next server, after a pause once each was tried; rejects when time is over. */
+  async #next(
+    error: ServiceError,
+    { tried, endMs, path }: Readonly<{ tried: number; endMs: number; path: string }>,
+  ): Promise<void> {
+    const { address } = this.#server
+    this.#at += 1
+    if (tried % this.#servers.length !== 0) return
+    if (performance.now() + RETRY_PAUSE_MS < endMs) {
+      await sleep(RETRY_PAUSE_MS)
+      return
+    }
+    // The call only tells that its time is over; why is told here, as Go's client does.
+    this.#log.warn('retrying of unary invoker failed', {
+      target: address,
+      method: path,
+      attempt: tried - 1,
+      error: rpcErrorText(error),
+    })
+    throw Object.assign(new Error('no server in time', { cause: error }), {
+      code: status.DEADLINE_EXCEEDED,
+      details: 'context deadline exceeded',
+      metadata: new Metadata(),
+    })
   }
 
   #unary<Request, Response>(

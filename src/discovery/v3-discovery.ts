@@ -94,7 +94,7 @@ class V3Discovery {
 
   /** Throws when certificates cannot be read. */
   constructor({ service, memberId, log, pause }: V3DiscoveryOptions) {
-    this.#client = new V3Client(service)
+    this.#client = new V3Client(service, log)
     this.#log = log
     this.#common = {
       'discovery-token': service.token,

@@ -17,7 +17,7 @@ const MESSAGES = [
   'failed to start etcd',
   'discovery failed',
 ]
-const [PLAIN_PORTS, NAMED_PORTS] = [[2380, 2480, 2580] as const, [3380, 3480, 3580] as const]
+const [PLAIN_PORTS, NAMED_PORTS] = [[2380, 2480, 2580] as const, [3380, 3480] as const]
 const SECURE_PORTS = [4380, 4480, 4580] as const
 const STRANGE_PORT = 5380
 

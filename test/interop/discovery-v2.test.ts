@@ -85,8 +85,10 @@ describeWith(['daemon', 'etcd'], 'v2 discovery', () => {
   ): Promise<unknown> {
     const anyToken = (lines: unknown): unknown =>
       JSON.parse(JSON.stringify(lines).replace(/token\d+/g, 'TOKEN'))
-    const theirs = anyToken(await told('etcd', await flags(), isDone))
-    const ours = anyToken(await told('ours', await flags(), isDone))
+    const [first, second] = [await flags(), await flags()]
+    const [theirs, ours] = (
+      await Promise.all([told('etcd', first, isDone), told('ours', second, isDone)])
+    ).map(anyToken)
     expect(ours).toEqual(theirs)
     return theirs
   }
