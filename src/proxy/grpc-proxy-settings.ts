@@ -1,4 +1,3 @@
-import { featureProblem } from '../config/availability.js'
 import { goQuote } from '../config/go-value.js'
 import type { CobraFlag, CobraGroup, CobraValues } from './cobra.js'
 
@@ -101,13 +100,13 @@ function tlsProblem(values: CobraValues): string | undefined {
   return undefined
 }
 
+/** Flags that would need what the proxy does not have; they are refused, never ignored. */
 function missingProblem(values: CobraValues): string | undefined {
-  const refuse = (flag: string, why: string | undefined): string | undefined =>
-    why === undefined ? undefined : `--${flag}: ${why}`
-  if (values.isOn('enable-pprof')) return refuse('enable-pprof', featureProblem('pprof'))
+  if (values.isOn('enable-pprof'))
+    return '--enable-pprof: Node.js cannot make profiles in the format of Go'
   if (values.text('client-crl-file') !== '')
-    return refuse('client-crl-file', featureProblem('certificate-revocation'))
+    return '--client-crl-file: certificate revocation is not available in this version'
   if (values.text('experimental-leasing-prefix') !== '')
-    return refuse('experimental-leasing-prefix', 'leasing is not available in this version')
+    return '--experimental-leasing-prefix: leasing is not available in this version'
   return undefined
 }
