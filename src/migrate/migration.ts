@@ -97,6 +97,9 @@ export class Migration {
   async pass(): Promise<Pass> {
     const { source, journal, progress } = this.#parts
     const snapshot = await source.read()
+    for (const second of this.#leases.keys()) {
+      if (second * 1000 < snapshot.readAtMs) this.#leases.delete(second)
+    }
     const { items, emptyDirectories } = flattened(this.#parts, snapshot)
     const changes = changesTowards(items, journal.copied)
     const shown = new Progress(progress, changes.length)
@@ -145,12 +148,9 @@ export class Migration {
   async #leaseUntil(deadlineMs: number) {
     const second = Math.ceil(deadlineMs / 1000)
     const known = this.#leases.get(second)
-    const now = Date.now()
-    for (const ended of this.#leases.keys()) {
-      if (ended * 1000 < now) this.#leases.delete(ended)
-    }
     if (known !== undefined) return known
-    const lease = await this.#parts.target.grant(Math.max(1, Math.round((deadlineMs - now) / 1000)))
+    const seconds = Math.round((deadlineMs - Date.now()) / 1000)
+    const lease = await this.#parts.target.grant(Math.max(1, seconds))
     this.#leases.set(second, lease)
     return lease
   }

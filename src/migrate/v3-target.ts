@@ -19,6 +19,7 @@ import {
 import type { Change } from './batches.js'
 import type { Credentials } from './options.js'
 
+const LOG_IN = 'Auth/Authenticate'
 const CALL_TIMEOUT_MS = 15_000
 const ATTEMPTS_MAX = 40
 const ATTEMPT_PAUSE_MS = 500
@@ -83,11 +84,12 @@ export class V3Target {
     return { clusterId: idToHex(header.clusterId), keys: count }
   }
 
-  async #logIn({ name, password }: NonNullable<Credentials['user']>): Promise<void> {
-    const path = 'Auth/Authenticate'
+  async #logIn(user: NonNullable<Credentials['user']>): Promise<void> {
+    const { name, password } = user
     const request = { name, password }
-    const { token } = await this.#call(path, AuthenticateRequest, request, AuthenticateResponse)
+    // A call with a token that has ended is refused, this one too.
     this.#metadata = new Metadata()
+    const { token } = await this.#call(LOG_IN, AuthenticateRequest, request, AuthenticateResponse)
     this.#metadata.set('token', token)
   }
 
@@ -121,9 +123,13 @@ export class V3Target {
         return response.decode(bytes)
       } catch (thrown) {
         const { code } = thrown as ServiceError
-        if (attempt === ATTEMPTS_MAX || !RETRIED.has(code)) throw thrown
+        // Tokens end when they are not used for a while, and with the member that gave them.
+        const isTokenGone = code === status.UNAUTHENTICATED && path !== LOG_IN
+        const isRetried = (isTokenGone && this.#user !== undefined) || RETRIED.has(code)
+        if (attempt === ATTEMPTS_MAX || !isRetried) throw thrown
         this.#turn += 1
         await pause(ATTEMPT_PAUSE_MS)
+        if (isTokenGone && this.#user !== undefined) await this.#logIn(this.#user)
       }
     }
   }

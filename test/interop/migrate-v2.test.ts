@@ -252,6 +252,32 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
     expect(await run.ended).toMatchObject({ code: 0 })
   })
 
+  test('a user of the target logs in, and again when the token has ended', async () => {
+    const flags = ['--auth-token-ttl', '1']
+    const guarded = await Cluster.start({ name: 'migrate-users', kinds: ['etcd'], flags })
+    try {
+      await guarded.ctl(['user', 'add', 'root:pass'])
+      await guarded.ctl(['user', 'grant-role', 'root', 'root'])
+      await guarded.ctl(['auth', 'enable'])
+      await v2(debian, 'PUT', '/users/a', { value: '1' })
+      const words = [...from(debian), ...to(guarded), '--prefix', '/users', '--follow']
+      const stranger = await migrate(...words, '--to-user', 'root:wrong').ended
+      expect(stranger).toMatchObject({ code: 1 })
+      expect(stranger.stderr).toContain('authentication failed, invalid user ID or password')
+      const run = migrate(...words, '--to-user', 'root:pass')
+      const valueOfKey = (key: string): Promise<string> =>
+        guarded.ctl(['--user', 'root:pass', 'get', key, '--print-value-only'])
+      await until('the first key', async () => (await valueOfKey('/users/a')) === '1')
+      await pause(4000)
+      await v2(debian, 'PUT', '/users/b', { value: '2' })
+      await until('the next key', async () => (await valueOfKey('/users/b')) === '2')
+      run.child.kill('SIGINT')
+      expect(await run.ended).toMatchObject({ code: 0 })
+    } finally {
+      await guarded.destroy()
+    }
+  })
+
   test('refusals: no such tree, a key that is to be stripped, nobody there', async () => {
     await v2(ours, 'PUT', '/file', { value: 'x' })
     const missing = await migrate(...from(ours), ...to(ours), '--prefix', '/nope').ended
