@@ -93,10 +93,18 @@ export class Arena {
       execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', image], { stdio: 'ignore' })
       execFileSync('mount', ['-o', 'loop', image, target], { stdio: 'ignore' })
       this.#mounted = target
+      // Nothing stays mounted when the run is broken off.
+      process.once('exit', () => this.#unmount())
       this.smallDiskMember = name
     } catch {
       // Not root, or no loop devices here: a failpoint takes its place.
     }
+  }
+
+  #unmount(): void {
+    const mounted = this.#mounted
+    this.#mounted = undefined
+    if (mounted !== undefined) execFileSync('umount', [mounted], { stdio: 'ignore' })
   }
 
   /** Members say who they are by their ids, which change when one is added again. */
@@ -131,10 +139,7 @@ export class Arena {
     this.proxy.close()
     const { members = [] } = this.#cluster ?? {}
     await Promise.all(members.map((member) => member.kill()))
-    if (this.#mounted !== undefined) {
-      execFileSync('umount', [this.#mounted], { stdio: 'ignore' })
-      this.#mounted = undefined
-    }
+    this.#unmount()
     await this.#cluster?.destroy()
   }
 }
