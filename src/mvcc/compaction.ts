@@ -23,6 +23,11 @@ export interface CompactionOptions {
   readonly hashesRows: boolean
 }
 
+interface Bounds {
+  readonly revision: number
+  readonly compactRevision: number
+}
+
 interface Work {
   readonly main: number
   /** Next slot to look at. */
@@ -38,8 +43,11 @@ export class Compaction {
   readonly #state: StoreState
   readonly #options: CompactionOptions
   readonly #hashes = new Map<number, KeyValueHash>()
-  /** Revisions whose hash is being computed; their rows have to stay until it is done. */
-  readonly #hashing = new Set<number>()
+  /**
+   * Compactions whose hash is to be computed, oldest first: that of the first is under way. Their
+   * rows have to stay until it is done. At most HASHES_MAX wait.
+   */
+  readonly #hashing: Bounds[] = []
   #work: Work | undefined
   /** The newest revision that waits for its turn; 0 = none. */
   #nextMain = 0
@@ -50,7 +58,7 @@ export class Compaction {
   }
 
   get isPending(): boolean {
-    return this.#work !== undefined || this.#nextMain !== 0 || this.#hashing.size > 0
+    return this.#work !== undefined || this.#nextMain !== 0 || this.#hashing.length > 0
   }
 
   /**
@@ -72,11 +80,21 @@ export class Compaction {
       this.#nextMain = main
       return
     }
-    this.#hashing.add(main)
-    hashRows(this.#state, { revision: main, compactRevision: previous }, (hash) => {
-      this.#hashing.delete(main)
+    this.#hashing.push({ revision: main, compactRevision: previous })
+    if (this.#hashing.length === 1) this.#hashNext()
+    // The hash of the oldest that waits would be forgotten for those behind it anyway.
+    else if (this.#hashing.length > HASHES_MAX + 1) this.#hashing.splice(1, 1)
+  }
+
+  /** One scan at a time, however many compactions a member that catches up applies at once. */
+  #hashNext(): void {
+    const [bounds] = this.#hashing
+    if (bounds === undefined) return
+    hashRows(this.#state, bounds, (hash) => {
       this.#remember(hash)
-      this.#nextMain = Math.max(this.#nextMain, main)
+      this.#nextMain = Math.max(this.#nextMain, bounds.revision)
+      this.#hashing.shift()
+      this.#hashNext()
     })
   }
 
@@ -92,7 +110,7 @@ export class Compaction {
    */
   some(rowsMax: number): 'more' | 'done' | 'waiting' {
     if (this.#work === undefined) {
-      if (this.#nextMain === 0) return this.#hashing.size > 0 ? 'waiting' : 'done'
+      if (this.#nextMain === 0) return this.#hashing.length > 0 ? 'waiting' : 'done'
       if (this.#state.isPinnedBelow(this.#nextMain)) return 'waiting'
       this.#work = { main: this.#nextMain, slot: 0 }
       this.#nextMain = 0

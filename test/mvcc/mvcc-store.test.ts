@@ -12,6 +12,7 @@ import {
   bytes,
   closed,
   compacted,
+  defer,
   type Fixture,
   flushed,
   hashKvOf,
@@ -21,6 +22,7 @@ import {
   remove,
   text,
 } from '../backend/store-fixture.js'
+import { SimulatedEngines } from '../simulation/world/engine.js'
 
 interface TwinKey {
   readonly key: string
@@ -224,7 +226,8 @@ test('equals a list of all states through any history', async () => {
       await closed(fixture.backend)
       fixture = await openFixture({ engines, recentBytesMax: 100 })
       await compare(fixture, twin)
-      expect(await hashKvOf(fixture.store, 0)).toEqual({ ...before, hash: before.hash })
+      // Without a living key it depends on how far the compaction came, as in etcd.
+      if (fixture.store.liveKeyCount > 0) expect(await hashKvOf(fixture.store, 0)).toEqual(before)
       await closed(fixture.backend)
     }),
     { numRuns: 60 },
@@ -327,6 +330,22 @@ describe('compaction', () => {
     expect((await hashKvOf(store, 0)).compactRevision).toBe(4)
     await expect(hashKvOf(store, 3)).rejects.toThrow('COMPACTED')
     await expect(hashKvOf(store, 5)).rejects.toThrow('FUTURE_REVISION')
+  })
+
+  test('of which many come at once are hashed one after the other', async () => {
+    const engines = new SimulatedEngines(defer)
+    const { store, backend } = await openFixture({ engines })
+    const count = 30
+    for (let value = 0; value < count; value++) put(store, 'a', String(value))
+    await flushed(backend)
+    const idle = engines.openHandles
+    for (let at = 2; at <= count; at++) expect(store.compact(at)).toBeUndefined()
+    expect(engines.openHandles - idle).toBe(1)
+    const newest = await hashKvOf(store, 0)
+    await compacted(store)
+    expect(engines.openHandles).toBe(idle)
+    expect(store.finishedCompactRevision).toBe(count)
+    expect(await hashKvOf(store, 0)).toEqual(newest)
   })
 })
 
