@@ -33,6 +33,11 @@ const OF_OTHER_PROGRAMS = new Set([
     'keep-going',
     'known-bugs',
     'history',
+    'shrink',
+    'without',
+    'options',
+    'everything',
+    'wild',
   ],
   // migrate-v2
   ...['from', 'to', 'strip', 'dry-run', 'state', 'follow', 'overwrite', 'from-user', 'to-user'],

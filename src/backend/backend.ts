@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import { crc32c } from '../base/crc32c.js'
 import { failpoint } from '../base/failpoints.js'
 import { type LogIndex, logIndex, type Term, term } from '../base/ids.js'
@@ -164,7 +165,9 @@ export class Backend implements RowStore {
 
   /** The batch has reached its limit: flush now instead of at the next interval. */
   get isFlushDue(): boolean {
-    return !this.#isWriting && (this.#batch?.count ?? 0) >= this.#options.batchChangesMax
+    const count = this.#batch?.count ?? 0
+    if (this.#isWriting || count === 0) return false
+    return count >= this.#options.batchChangesMax || buggify('backend/flush-due')
   }
 
   /** Bytes that are only in memory so far, those being written included. */
@@ -543,7 +546,8 @@ export class Backend implements RowStore {
     if (this.#hasFailed) return
     const flushes = this.#waiting
     this.#waiting = []
-    const sync = flushes.some((flush) => flush.sync)
+    const sync = flushes.some((flush) => flush.sync) || buggify('backend/sync-flush')
+    if (flushes.length > 1) mark('backend/flushes-gathered')
     for (const flush of flushes) flush.onCut?.()
     if (!this.isDirty && !(sync && this.#hasUnsynced)) {
       this.#options.defer(() => {
@@ -598,7 +602,8 @@ export class Backend implements RowStore {
 
   /** Written rows stay as a cache as long as they fit. */
   #dropOldSegments(): void {
-    while (this.#segments.length > 1 && this.#segmentBytes > this.#options.recentBytesMax) {
+    const bytesMax = buggify('backend/drop-rows') ? 0 : this.#options.recentBytesMax
+    while (this.#segments.length > 1 && this.#segmentBytes > bytesMax) {
       this.#segmentBytes -= this.#segments.shift()?.bytes ?? 0
     }
   }

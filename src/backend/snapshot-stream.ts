@@ -1,3 +1,4 @@
+import { buggify } from '../base/buggify.js'
 import { crc32c } from '../base/crc32c.js'
 import type { LogIndex } from '../base/ids.js'
 import type { EngineEntry, EngineIterator, KeyValueEngine } from '../ports/key-value-engine.js'
@@ -40,7 +41,8 @@ class EngineSnapshotBody implements SnapshotBody {
       return Promise.resolve(this.#summed(SNAPSHOT_MAGIC.slice()))
     }
     return new Promise((resolve, reject) => {
-      this.#iterator.next(ENTRIES_PER_CHUNK, (failure, entries) => {
+      const entriesMax = buggify('backend/one-row-chunk') ? 1 : ENTRIES_PER_CHUNK
+      this.#iterator.next(entriesMax, (failure, entries) => {
         if (failure !== undefined) reject(failure)
         else resolve(entries.length === 0 ? this.#end() : this.#summed(encodeRecords(entries)))
       })

@@ -1,3 +1,4 @@
+import { buggify } from '../base/buggify.js'
 import type { Revision } from '../base/ids.js'
 import type { MvccStore } from '../mvcc/mvcc-store.js'
 import type { Scheduler } from '../ports/clock.js'
@@ -50,7 +51,8 @@ export class Compactor {
   #slice(): void {
     if (this.#isStopped) return
     const store = this.#store()
-    if (store.isCompacting) store.compactSome(this.#options.batchLimit)
+    const rowsMax = buggify('member/compact-one-row') ? 1 : this.#options.batchLimit
+    if (store.isCompacting) store.compactSome(rowsMax)
     const finished = store.finishedCompactRevision
     const ready = this.#waiters.filter((waiter) => waiter.revision <= finished)
     this.#waiters = this.#waiters.filter((waiter) => waiter.revision > finished)

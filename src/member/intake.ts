@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import type { ErrorCode } from '../base/errors.js'
 import { type MemberId, NO_MEMBER, type RequestId } from '../base/ids.js'
 import type { Membership } from '../membership/membership.js'
@@ -115,11 +116,15 @@ export class Intake {
       const datas: Uint8Array[] = []
       let bytes = 0
       for (const { data } of this.#waiting) {
-        if (datas.length > 0 && bytes + data.length > SUBMIT_BYTES_MAX) break
+        const isFull = bytes + data.length > SUBMIT_BYTES_MAX || buggify('member/propose-one')
+        if (datas.length > 0 && isFull) break
         datas.push(data)
         bytes += data.length
       }
-      if (this.#host.node.propose(datas) !== 'ok') return
+      if (this.#host.node.propose(datas) !== 'ok') {
+        mark('member/proposal-waits')
+        return
+      }
       if (datas.length === this.#waiting.length) this.#waiting = []
       else this.#waiting = this.#waiting.slice(datas.length)
     }

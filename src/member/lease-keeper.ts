@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { LeaseId } from '../base/ids.js'
 import { exhaustive } from '../base/invariant.js'
@@ -69,7 +70,7 @@ export class LeaseKeeper {
     this.#expireAwaiting(nowMs)
     if (!lessor.isPrimary || nowMs < this.#nextPassMs) return
     this.#nextPassMs = nowMs + EXPIRY_PASS_MS
-    this.#revoke(lessor.expired(nowMs))
+    this.#revoke(buggify('member/revoke-one') ? lessor.expired(nowMs, 1) : lessor.expired(nowMs))
     for (let batch = 0; batch < CHECKPOINT_BATCHES_PER_PASS_MAX; batch++) {
       const checkpoints = lessor.dueCheckpoints(nowMs)
       if (checkpoints.length === 0) return
@@ -86,6 +87,7 @@ export class LeaseKeeper {
     if (ended.length === 0) return
     this.#host.confirmLeadership((isLeading) => {
       if (!isLeading || !this.#host.lessor().isPrimary) return
+      mark('member/leader-confirmed')
       for (const ID of ended) {
         this.#expiredCount++
         this.#host.propose('leaseRevoke', LeaseRevokeRequest.encode({ ID }), () => undefined)
@@ -121,6 +123,7 @@ export class LeaseKeeper {
         return
       }
       case 'awaiting-revoke': {
+        mark('member/lease-awaits-revoke')
         this.#await(id, done)
         return
       }

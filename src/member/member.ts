@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.js'
+import { buggify, mark } from '../base/buggify.js'
 import type { ErrorCode } from '../base/errors.js'
 import { failpoint } from '../base/failpoints.js'
 import {
@@ -450,6 +451,7 @@ export class Member implements PeerEvents {
       end()
       return
     }
+    mark('member/transfer-at-stop')
     // A transferee that does not answer within two elections will not.
     this.moveLeader(target, end, 2 * this.settings.electionTimeoutMs)
   }
@@ -511,9 +513,10 @@ export class Member implements PeerEvents {
   #refusal(): ErrorCode | undefined {
     if (this.#isStopped) return 'STOPPED'
     const isLagging = this.committedIndex > this.appliedIndex + APPLY_LAG_ENTRIES_MAX
-    if (isLagging || this.backend.isOverloaded || this.#proposals.count >= PROPOSALS_MAX)
-      return 'TOO_MANY_REQUESTS'
-    return undefined
+    const isFull = this.backend.isOverloaded || this.#proposals.count >= PROPOSALS_MAX
+    return isLagging || isFull || buggify('member/refuse-proposal')
+      ? 'TOO_MANY_REQUESTS'
+      : undefined
   }
 
   /** Runs `done` once the state here is at least as new as now anywhere in the cluster. */
@@ -764,6 +767,7 @@ export class Member implements PeerEvents {
 
   /** The state of another member has taken the place of ours. */
   #takeOver(state: ReplicatedState, snapshot: Snapshot): void {
+    mark('member/snapshot-installed')
     const before = this.membership.memberIds()
     this.#state = state
     this.#confState = snapshot.metadata.confState

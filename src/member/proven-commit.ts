@@ -1,3 +1,4 @@
+import { mark } from '../base/buggify.js'
 import { type LogIndex, logIndex } from '../base/ids.js'
 import type { MemoryStorage } from '../raft/memory-storage.js'
 
@@ -11,5 +12,7 @@ import type { MemoryStorage } from '../raft/memory-storage.js'
 export function raiseCommitToProven(storage: MemoryStorage, consistentIndex: LogIndex): void {
   const { hardState } = storage.initialState()
   const proven = logIndex(Math.min(consistentIndex, storage.lastIndex()))
-  if (proven > hardState.commit) storage.setHardState({ ...hardState, commit: proven })
+  if (proven <= hardState.commit) return
+  mark('member/commit-proven')
+  storage.setHardState({ ...hardState, commit: proven })
 }

@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import { failpoint } from '../base/failpoints.js'
 import type { LogIndex, MemberId } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
@@ -110,7 +111,10 @@ export class RaftLoop {
       this.#host.submit()
       let yielded = false
       do {
-        while (this.#node.hasReady() && !this.#isStopped) this.#handleReady()
+        while (this.#node.hasReady() && !this.#isStopped) {
+          this.#handleReady()
+          if (buggify('member/apply-between')) break
+        }
         yielded = !this.#applySome()
       } while (!yielded && this.#node.hasReady() && !this.#isStopped)
     } finally {
@@ -163,6 +167,7 @@ export class RaftLoop {
     if (snapshot !== undefined && snapshot.metadata.index > 0) {
       if (this.#isInstallingSnapshot) {
         // A newer snapshot overtook the one that is being installed: one after the other.
+        mark('member/behind-snapshot')
         this.#behindSnapshot.push(() => this.#append(message))
         return
       }
@@ -176,7 +181,8 @@ export class RaftLoop {
     }
     const changesVote = hardState !== undefined && this.#changesTermOrVote(hardState)
     const mustSync = entries.length > 0 || changesVote
-    if (!mustSync && responses.length === 0) {
+    const mayWait = hardState === undefined || !buggify('member/commit-at-once')
+    if (!mustSync && responses.length === 0 && mayWait) {
       this.#deferredHardState = hardState ?? this.#deferredHardState
       if (hardState !== undefined) this.#storage.setHardState(hardState)
       return
@@ -187,6 +193,7 @@ export class RaftLoop {
   #write(write: DurableWrite, responses: readonly RaftMessage[]): void {
     if (this.#isInstallingSnapshot) {
       // What comes behind a snapshot has a place in the log only once the snapshot is in it.
+      mark('member/behind-snapshot')
       this.#behindSnapshot.push(() => this.#write(write, responses))
       return
     }
@@ -274,10 +281,7 @@ export class RaftLoop {
       while (work.next < work.entries.length) {
         if (++sinceClock >= APPLY_CLOCK_STRIDE) {
           sinceClock = 0
-          if (this.#host.nowMs() - startedMs >= APPLY_SLICE_MS) {
-            this.#host.onApplied(this.#applied)
-            return false
-          }
+          if (this.#host.nowMs() - startedMs >= APPLY_SLICE_MS) return this.#cutOff()
         }
         const entry = work.entries[work.next++]
         invariant(entry !== undefined, 'an entry to apply exists')
@@ -285,10 +289,18 @@ export class RaftLoop {
         this.#host.apply(entry)
         this.#applied = entry.index
         if (this.#isStopped) return true
+        if (work.next < work.entries.length && buggify('member/apply-one')) return this.#cutOff()
       }
       this.#applying.shift()
       this.#host.onApplied(this.#applied)
       this.#respond(work.responses)
     }
+  }
+
+  /** The rest is applied in a later turn. */
+  #cutOff(): false {
+    mark('member/apply-cut-off')
+    this.#host.onApplied(this.#applied)
+    return false
   }
 }

@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
@@ -102,7 +103,9 @@ export class Reads {
   /** Repeats a question without answer and fails the reads that are late. */
   tick(nowMs: number, lateCode: ErrorCode): void {
     const round = this.#asking
-    if (round !== undefined && nowMs - round.askedMs >= RETRY_MS) {
+    const isSlow = round !== undefined && nowMs - round.askedMs >= RETRY_MS
+    if (round !== undefined && (isSlow || buggify('member/ask-again'))) {
+      mark('member/read-asked-again')
       round.askedMs = nowMs
       this.#options.onSlow(round.context)
       this.#options.ask(round.context)

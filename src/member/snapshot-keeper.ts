@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.js'
+import { buggify, mark } from '../base/buggify.js'
 import { addIndex, type LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { Log } from '../ports/log.js'
@@ -57,7 +58,7 @@ export class SnapshotKeeper {
   maybeSave(applied: LogIndex, isForced: boolean): void {
     this.#cut(applied)
     const { snapshotCount } = this.#options.settings
-    const isDue = applied - this.#savedIndex > snapshotCount
+    const isDue = applied - this.#savedIndex > snapshotCount || buggify('member/snapshot-early')
     if (this.#isSaving || applied <= this.#savedIndex || !(isDue || isForced)) return
     this.#save(applied)
   }
@@ -65,8 +66,10 @@ export class SnapshotKeeper {
   #cut(applied: LogIndex): void {
     const { storage, settings, confState } = this.#options
     const keep = settings.catchUpEntries
-    const slack = settings.cutSlackEntries ?? CUT_SLACK_ENTRIES
+    const slackMax = settings.cutSlackEntries ?? CUT_SLACK_ENTRIES
+    const slack = buggify('member/cut-log-at-once') ? Math.min(1, slackMax) : slackMax
     if (applied - storage.firstIndex() < keep + slack) return
+    mark('member/log-cut')
     storage.createSnapshot({ index: applied, data: NOTHING, confState: confState() })
     storage.compact(addIndex(applied, -keep))
   }

@@ -1,3 +1,4 @@
+import { mark } from '../base/buggify.js'
 import { invariant } from '../base/invariant.js'
 import type { Disk, DiskError } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
@@ -141,6 +142,7 @@ export class SnapshotFiles {
     } catch (error) {
       if (!(error instanceof SnapshotError)) throw error
       const path = this.#path(name)
+      mark('snapshot/set-aside')
       this.#log?.warn('failed to read a snap file', { path, error: error.message })
       this.#disk.rename(path, `${path}.broken`)
       this.#log?.warn('renamed to broken snap file', { path: `${path}.broken` })

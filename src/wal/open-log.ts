@@ -1,3 +1,4 @@
+import { mark } from '../base/buggify.js'
 import { logIndex } from '../base/ids.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
 import { WalSnapshot } from '../wire/disk-messages.js'
@@ -132,6 +133,7 @@ function cleanTail(
   const { disk, directory, log } = options
   const path = `${directory}/${name}`
   if (end.isTorn) {
+    mark('wal/torn-tail-cut')
     log?.info('repairing', { path })
     const copy = disk.open(`${path}.broken`, { create: true, isDurable: true })
     try {

@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import { failpoint } from '../base/failpoints.js'
 import { type LogIndex, nextIndex } from '../base/ids.js'
 import { InvariantViolation, invariant } from '../base/invariant.js'
@@ -26,6 +27,8 @@ import { roomLimit, ZeroAhead } from './zero-ahead.js'
 const RECORD_OVERHEAD_BYTES = 32
 /** What the records of a hard state and of a segment's start can take, generously. */
 const STATE_ALLOWANCE_BYTES = 1024
+/** In a simulated run some segments are full at this part of their size. */
+const SMALL_SEGMENT_PART = 16
 
 /**
  * The write-ahead log, open for appending. Saves are encoded at once, into the buffer that goes to
@@ -40,6 +43,8 @@ export class Wal {
   readonly #disk: Disk
   readonly #options: WalOptions
   readonly #segmentBytes: number
+  /** At how many bytes the segment that is written now counts as full. */
+  #segmentLimit: number
   readonly #queuedBytesMax: number
   readonly #metadata: Uint8Array
   readonly #held: HeldSegments
@@ -95,6 +100,7 @@ export class Wal {
     this.#disk = options.disk
     this.#options = options
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES
+    this.#segmentLimit = this.#segmentBytes
     this.#queuedBytesMax = options.queuedBytesMax ?? QUEUED_BYTES_MAX
     this.#metadata = contents.metadata
     this.#held = held
@@ -159,15 +165,15 @@ export class Wal {
       this.#completing === undefined &&
       this.#sealed.length === 0 &&
       !this.#filling.mustWrite
-    if (!isIdle || this.#closing !== undefined) return false
+    if (!isIdle || this.#closing !== undefined || buggify('wal/refuse-inline')) return false
     // What waits in memory has filled the segment: it has to be written first, in front of the
     // next.
-    if (this.#position >= this.#segmentBytes && this.#filling.out.position > 0) return false
+    if (this.#position >= this.#segmentLimit && this.#filling.out.position > 0) return false
     const refusal = this.#refusal(entries)
     if (refusal !== undefined) throw refusal
     const end = this.#position + sizeBound(entries) + STATE_ALLOWANCE_BYTES
     if (!this.#zeroAhead.isFree(end)) return false
-    if (this.#zeroAhead.isFilling && end >= this.#segmentBytes) return false
+    if (this.#zeroAhead.isFilling && end >= this.#segmentLimit) return false
     this.#encode(entries, hardState)
     const batch = this.#filling
     if (batch.out.position === 0 || (!write.mustSync && !this.#isLazyFull)) return true
@@ -243,7 +249,11 @@ export class Wal {
 
   /** Once a segment is full, what is saved next begins a new one. */
   #maybeStartSegment(): void {
-    if (this.#position < this.#segmentBytes) return
+    if (this.#position < this.#segmentLimit) return
+    mark('wal/segment-begun')
+    this.#segmentLimit = buggify('wal/small-segment')
+      ? Math.ceil(this.#segmentBytes / SMALL_SEGMENT_PART)
+      : this.#segmentBytes
     if (this.#filling.out.position > 0) {
       this.#sealed.push(this.#filling)
       this.#filling = this.#pool.take()
@@ -263,7 +273,7 @@ export class Wal {
   }
 
   get #isLazyFull(): boolean {
-    return this.#filling.out.position >= LAZY_BYTES_MAX
+    return this.#filling.out.position >= LAZY_BYTES_MAX || buggify('wal/write-lazy-at-once')
   }
 
   #enqueue(mustSync: boolean, done: WalDone): void {
@@ -282,7 +292,10 @@ export class Wal {
 
   /** Starts the next write when none is under way. */
   #pump(): void {
-    if (this.#underWay !== undefined) return
+    if (this.#underWay !== undefined) {
+      mark('wal/behind-write')
+      return
+    }
     if (this.#failure !== undefined) {
       this.#maybeFinishClosing()
       return

@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import { invariant } from '../base/invariant.js'
 import { groupForCatchUp } from './catch-up-group.js'
 import type { EventDelivery } from './event-delivery.js'
@@ -67,8 +68,9 @@ export class CatchUp {
     const near: Watcher[] = []
     const far: Watcher[] = []
     const { compactedRevision } = this.#history
+    const watchersMax = buggify('watch/one-watcher') ? 1 : WATCHERS_PER_PASS_MAX
     for (const watcher of this.#places.behind) {
-      if (near.length + far.length >= WATCHERS_PER_PASS_MAX) break
+      if (near.length + far.length >= watchersMax) break
       if (watcher.stream.isBlocked) this.#places.park(watcher)
       else if (watcher.nextRevision < compactedRevision) {
         watcher.stream.cancelCompacted(watcher, compactedRevision)
@@ -81,6 +83,7 @@ export class CatchUp {
 
   #serveFromMemory(watchers: readonly Watcher[]): void {
     if (watchers.length === 0) return
+    mark('watch/from-memory')
     const from = lowestRevision(watchers)
     this.#serve(watchers, this.#places.recent.since(from), this.#revisionNow() + 1)
   }
@@ -90,12 +93,13 @@ export class CatchUp {
     const generation = this.#generation
     const from = lowestRevision(watchers)
     this.#isReading = true
+    mark('watch/from-store')
     this.#history.eventsSince(
       {
         from,
         to: this.#history.currentRevision,
-        revisionsMax: this.#revisionsMax,
-        bytesMax: CATCH_UP_BYTES_MAX,
+        revisionsMax: buggify('watch/one-revision') ? 1 : this.#revisionsMax,
+        bytesMax: buggify('watch/few-bytes') ? 1 : CATCH_UP_BYTES_MAX,
       },
       (outcome) => {
         if (generation !== this.#generation) return

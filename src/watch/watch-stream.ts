@@ -1,3 +1,4 @@
+import { buggify, mark } from '../base/buggify.js'
 import { errors } from '../base/errors.js'
 import { failpoint } from '../base/failpoints.js'
 import { latin1FromBytes } from '../base/latin1.js'
@@ -107,6 +108,7 @@ export class WatchStream {
 
   /** Ends one watch because what it asked for was compacted. */
   cancelCompacted(watcher: Watcher, compactRevision: number): void {
+    mark('watch/cancelled-compacted')
     this.#drop(watcher)
     // etcd leaves the revision out of this header: the answer is about no state of the store.
     this.#sendControl(0, {
@@ -136,6 +138,7 @@ export class WatchStream {
     const { streamBytesMax, streamResponsesMax } = this.#host
     if (
       hasRoom &&
+      !buggify('watch/block-early') &&
       this.#queuedResponses < streamResponsesMax &&
       this.#sink.queuedBytes <= streamBytesMax
     ) {
@@ -146,6 +149,7 @@ export class WatchStream {
   }
 
   park(watcher: Watcher): void {
+    mark('watch/parked')
     this.#parked ??= new Set()
     this.#parked.add(watcher)
   }

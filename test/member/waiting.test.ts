@@ -1,7 +1,7 @@
 // Goal: whoever waits for a proposal, a read, a compaction or a lease hears exactly once how it ended. Method: each
 // keeper alone, with time as a number.
 import { describe, expect, test } from 'vitest'
-import { leaseId, logIndex, memberId, revision } from '../../src/base/ids.js'
+import { leaseId, logIndex, memberId, revision, term } from '../../src/base/ids.js'
 import { Lessor } from '../../src/lease/lessor.js'
 import { Compactor } from '../../src/member/compactor.js'
 import { LeaseKeeper } from '../../src/member/lease-keeper.js'
@@ -10,6 +10,8 @@ import { type ProposalOutcome, Proposals } from '../../src/member/proposals.js'
 import { Reads } from '../../src/member/reads.js'
 import { RequestIds } from '../../src/member/request-ids.js'
 import type { MvccStore } from '../../src/mvcc/mvcc-store.js'
+import { sealEncoded } from '../../src/wire/raft-envelope.js'
+import type { Entry } from '../../src/wire/raftpb.js'
 import { LeaseCheckpointRequest, LeaseRevokeRequest } from '../../src/wire/rpc.js'
 import { ManualScheduler } from './loop-group.js'
 
@@ -29,6 +31,27 @@ describe('RequestIds', () => {
     const made = new RequestIds(memberId(1n), 0xff_ffff_ffff)
     for (let count = 0; count < 255; count++) made.next()
     expect(made.next()).toBe(0x0001_0000_0000_0000n)
+  })
+
+  test('go on behind those in the log when the clock was set back, whoever else is in it', () => {
+    const id = memberId(0xc9f751f0b0b4fa5an)
+    const entryOf = (made: RequestIds, index: number): Entry => ({
+      type: 'EntryNormal',
+      term: term(1),
+      index: logIndex(index),
+      data: sealEncoded('put', new Uint8Array(0), {
+        ID: made.next(),
+        username: '',
+        authRevision: 0,
+      }),
+    })
+    const log = [
+      entryOf(new RequestIds(id, 0x5000), 1),
+      entryOf(new RequestIds(memberId(0x1111n), 0x9000), 2),
+      { type: 'EntryNormal' as const, term: term(1), index: logIndex(3), data: new Uint8Array(0) },
+    ]
+    expect(new RequestIds(id, 0x4000, log).next()).toBe(0xfa5a_0000_0050_0002n)
+    expect(new RequestIds(id, 0x6000, log).next()).toBe(0xfa5a_0000_0060_0001n)
   })
 })
 

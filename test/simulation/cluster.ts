@@ -1,8 +1,10 @@
 import type { MemberId } from '../../src/base/ids.js'
 import type { Member } from '../../src/member/member.js'
 import { Membership } from '../../src/membership/membership.js'
-import { type NodeAdapter, type NodeContext, SimulatedNode } from './node.js'
+import { type EndReason, type NodeAdapter, type NodeContext, SimulatedNode } from './node.js'
 import type { SimulationOptions } from './options.js'
+import { SimulatedSeam } from './simulated-seam.js'
+import { type Damage, damage } from './world/damage.js'
 import { SimulatedNetwork } from './world/network.js'
 import type { Prng } from './world/prng.js'
 import type { World } from './world/world.js'
@@ -27,6 +29,7 @@ export class Cluster {
   readonly options: SimulationOptions
   readonly network: SimulatedNetwork
   readonly nodes: SimulatedNode[] = []
+  readonly seam: SimulatedSeam
   readonly #context: NodeContext
   readonly #prng: Prng
   #replacement: Replacement | undefined
@@ -47,8 +50,11 @@ export class Cluster {
       world.prng.fork('network'),
       world.trace,
       options.network,
+      options.world.linkMessagesMax,
     )
+    this.seam = new SimulatedSeam(world, options.world.buggify)
     this.#context = {
+      seam: this.seam,
       world,
       network: this.network,
       options,
@@ -102,7 +108,7 @@ export class Cluster {
   }
 
   get isReplacing(): boolean {
-    return this.#replacement !== undefined
+    return this.#replacement !== undefined || this.nodes.some(({ isRuined }) => isRuined)
   }
 
   describe(): string {
@@ -128,6 +134,7 @@ export class Cluster {
   restart(node: SimulatedNode): void {
     const isReplaced = this.#replacement?.node === node && this.#replacement.stage !== 'promoting'
     if (!node.isDown || !this.restarts || isReplaced || node.memberId === undefined) return
+    if (node.isRuined) return
     const directory = node.disk.stat('/data/member/wal')
     if (directory === undefined) {
       this.#beginAgain(node)
@@ -141,6 +148,8 @@ export class Cluster {
     const voters = this.foremost?.membership.votingMembers() ?? []
     const isVoter = voters.some(({ id }) => id === node.memberId)
     if (this.#replacement !== undefined || voters.length < 3 || !isVoter) return false
+    // A damaged member may be gone for good already: no other may be taken away beside it.
+    if (this.nodes.some(({ isDamaged }) => isDamaged)) return false
     this.#replacement = {
       node,
       oldId: node.memberId,
@@ -149,6 +158,22 @@ export class Cluster {
     }
     node.mayBeRemoved = true
     return true
+  }
+
+  /**
+   * A member loses power, and its disk is damaged meanwhile. The atlas: with every member that may have to be replaced
+   * at one time, a quorum of whole ones is left.
+   */
+  damage(node: SimulatedNode, kind: Damage): boolean {
+    const voters = this.foremost?.membership.votingMembers() ?? []
+    const spare = voters.length - (Math.floor(voters.length / 2) + 1)
+    const damaged = this.nodes.filter(({ isDamaged }) => isDamaged)
+    const isVoter = voters.some(({ id }) => id === node.memberId)
+    if (this.isReplacing || !isVoter || damaged.length >= spare || damaged.includes(node))
+      return false
+    this.crash(node, 'power-loss')
+    node.isDamaged = damage(node.disk, kind, this.#prng)
+    return node.isDamaged
   }
 
   /** Adds one machine more, as a learner first. */
@@ -179,8 +204,16 @@ export class Cluster {
     else this.restartLater(node)
   }
 
-  #onEnded(node: SimulatedNode, reason: 'failed' | 'removed', message: string): void {
+  #onEnded(node: SimulatedNode, reason: EndReason, message: string): void {
     this.world.trace.event(node.place, `ended-${reason}`)
+    if (reason === 'panicked') {
+      this.restartLater(node)
+      return
+    }
+    if (reason === 'refused') {
+      this.world.mark('refused-damaged')
+      return
+    }
     if (reason === 'removed') {
       if (!node.mayBeRemoved) this.world.fail('removed', `member ${node.place}: ${message}`)
       return
@@ -197,9 +230,35 @@ export class Cluster {
     this.world.queue.after(SUPERVISE_US, () => {
       const replacement = this.#replacement
       const view = this.foremost
+      if (replacement === undefined && view !== undefined) this.#replaceRuined(view)
       if (replacement !== undefined && view !== undefined) this.#advance(replacement, view)
       this.#supervise()
     })
+  }
+
+  /** Who refused to start is replaced as a new member, once it is known what the cluster thinks of it. */
+  #replaceRuined(view: Member): void {
+    const node = this.nodes.find(({ isRuined }) => isRuined)
+    if (node === undefined) return
+    const { memberId } = node
+    const known = memberId === undefined ? undefined : view.membership.member(memberId)
+    if (known === undefined && this.#prng.perMille(500)) return
+    node.mayBeRemoved = true
+    this.world.mark('ruined-replaced')
+    this.#replacement = {
+      node,
+      oldId: memberId,
+      isLearner: this.#prng.perMille(700),
+      stage: 'removing',
+    }
+  }
+
+  /** Another member that will never be back: it goes first, or nobody may be added. */
+  #ruinedIn(view: Member): MemberId | undefined {
+    return this.nodes.find(
+      ({ isRuined, memberId }) =>
+        isRuined && memberId !== undefined && view.membership.member(memberId) !== undefined,
+    )?.memberId
   }
 
   #advance(replacement: Replacement, view: Member): void {
@@ -212,19 +271,27 @@ export class Cluster {
       .members()
       .find(({ id, peerUrls }) => id !== oldId && peerUrls[0] === node.peerUrls[0])
     switch (replacement.stage) {
-      case 'removing':
-        if (oldId !== undefined && view.membership.member(oldId) !== undefined) {
+      case 'removing': {
+        const isKnown = oldId !== undefined && view.membership.member(oldId) !== undefined
+        const goes = isKnown ? oldId : this.#ruinedIn(view)
+        if (goes !== undefined) {
           if (asked === undefined || !isActing) return
-          leader?.run(leader.incarnation, () => asked.members.remove(oldId, () => undefined))
+          leader?.run(leader.incarnation, () => asked.members.remove(goes, () => undefined))
           return
         }
         node.wipe()
         node.beginning = undefined
         replacement.stage = 'adding'
         return
+      }
       case 'adding':
         if (here === undefined) {
           if (asked === undefined || !isActing) return
+          const ruined = this.#ruinedIn(view)
+          if (ruined !== undefined) {
+            leader?.run(leader.incarnation, () => asked.members.remove(ruined, () => undefined))
+            return
+          }
           const member = asked.members.newMember(node.peerUrls, isLearner)
           leader?.run(leader.incarnation, () => asked.members.add(member, () => undefined))
           return

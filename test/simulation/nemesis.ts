@@ -1,17 +1,24 @@
 import type { Cluster } from './cluster.js'
+import { LinkFaults } from './link-faults.js'
 import type { SimulatedNode } from './node.js'
+import { Operator } from './operator.js'
 import { FAULTS, type FaultKind } from './options.js'
+import { REACHED_FAILPOINTS } from './simulated-seam.js'
 import type { Prng } from './world/prng.js'
 
 /** Brings the faults of the run's options over the cluster, at random times. */
 export class Nemesis {
   readonly #cluster: Cluster
   readonly #prng: Prng
+  readonly #links: LinkFaults
+  readonly #operator: Operator
   #isStopped = false
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
     this.#prng = cluster.world.prng.fork('nemesis')
+    this.#links = new LinkFaults(cluster, this.#prng)
+    this.#operator = new Operator(cluster)
   }
 
   start(): void {
@@ -23,8 +30,10 @@ export class Nemesis {
   /** No more faults, and what was broken on purpose is whole again. */
   stop(): void {
     this.#isStopped = true
-    const { network, nodes, options } = this.#cluster
+    const { network, nodes, options, seam } = this.#cluster
     network.healAll()
+    seam.calm()
+    this.#operator.keepFreeOfAlarms()
     network.options = {
       ...options.network,
       lossPerMille: 0,
@@ -80,20 +89,29 @@ export class Nemesis {
       case 'pause':
         return this.#pause(node)
       case 'partition':
-        this.#partition(false)
-        return true
+        return this.#links.partition(false)
       case 'one-way-partition':
-        this.#partition(true)
-        return true
+        return this.#links.partition(true)
       case 'isolate-leader': {
         const { leader } = cluster
         if (leader === undefined) return false
-        for (const other of cluster.nodes) {
-          if (other !== leader) this.#cut(leader, other, false)
-        }
-        this.#healLater()
+        this.#links.isolate(leader)
         return true
       }
+      case 'clog':
+        return this.#links.clog()
+      case 'swizzle-clog':
+        return this.#links.swizzle()
+      case 'crash-within':
+        cluster.seam.arm(this.#prng.pick(REACHED_FAILPOINTS))
+        return true
+      case 'bit-flip':
+      case 'garbage-sector':
+      case 'misdirected-write':
+      case 'bad-snapshot':
+        return cluster.damage(node, kind)
+      case 'disarm-alarm':
+        return this.#operator.disarm()
       case 'replace-member':
         return cluster.replace(node)
       case 'add-learner':
@@ -154,25 +172,6 @@ export class Nemesis {
       if (node.incarnation === incarnation) node.resume()
     })
     return true
-  }
-
-  #partition(isOneWay: boolean): void {
-    const shuffled = this.#prng.shuffled(this.#cluster.nodes)
-    const size = this.#prng.below(shuffled.length) + 1
-    for (const a of shuffled.slice(0, size)) {
-      for (const b of shuffled.slice(size)) this.#cut(a, b, isOneWay)
-    }
-    this.#healLater()
-  }
-
-  #cut(a: SimulatedNode, b: SimulatedNode, isOneWay: boolean): void {
-    this.#cluster.network.cut(a.place, b.place)
-    if (!isOneWay) this.#cluster.network.cut(b.place, a.place)
-  }
-
-  #healLater(): void {
-    const { world, network } = this.#cluster
-    world.queue.after(this.#prng.skewed(3_000_000), () => network.healAll())
   }
 
   #moveLeader(): boolean {

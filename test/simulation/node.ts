@@ -20,9 +20,12 @@ import type { Log } from '../../src/ports/log.js'
 import type { PeerEvents } from '../../src/ports/peer-network.js'
 import type { MemoryStorage } from '../../src/raft/memory-storage.js'
 import type { RawNode } from '../../src/raft/raw-node.js'
+import { SnapshotError } from '../../src/snapshot/snapshot-error.js'
 import { SnapshotFiles } from '../../src/snapshot/snapshot-files.js'
+import { WalError } from '../../src/wal/wal-error.js'
 import { simulatedLeaderCalls } from './leader-calls.js'
 import type { SimulationOptions } from './options.js'
+import { SimulatedPanic, type SimulatedSeam } from './simulated-seam.js'
 import { SimulatedClock } from './world/clock.js'
 import { SimulatedDisk } from './world/disk.js'
 import { SimulatedEngines } from './world/engine.js'
@@ -65,8 +68,12 @@ export interface NodeContext {
   /** Called after each event of a node that is up. */
   readonly afterEvent: (node: SimulatedNode) => void
   /** The process ended by itself. */
-  readonly onEnded: (node: SimulatedNode, reason: 'failed' | 'removed', message: string) => void
+  readonly onEnded: (node: SimulatedNode, reason: EndReason, message: string) => void
+  readonly seam: SimulatedSeam
 }
+
+/** Why a process is no more, without anybody having ended it. */
+export type EndReason = 'failed' | 'removed' | 'panicked' | 'refused'
 
 type State = 'down' | 'booting' | 'up'
 
@@ -92,6 +99,10 @@ export class SimulatedNode implements Host {
   isDying = false
   /** Disk faults were injected into this process: it may stop. */
   mayFail = false
+  /** Something on its disk was damaged: it may refuse to start. */
+  isDamaged = false
+  /** It refused to start: only replacing it helps. */
+  isRuined = false
   /** The member was removed on purpose; its process may end. */
   mayBeRemoved = false
   #state: State = 'down'
@@ -112,13 +123,16 @@ export class SimulatedNode implements Host {
       driftPpm: clockPrng.between(-driftPpmMax, driftPpmMax),
       offsetMs: clockPrng.below(1_000_000),
       creepUs,
+      wall: options.world.wall,
     })
+    if (options.world.wall !== 'steady') world.mark(`clock-${options.world.wall}`)
     const diskPrng = world.prng.fork(`disk/${place}`)
     const { latencyMeanUs, stallPerMille } = options.disk
-    const latencyUs = (): number =>
-      diskPrng.perMille(stallPerMille)
-        ? diskPrng.between(100_000, 3_000_000)
-        : 20 + diskPrng.skewed(latencyMeanUs)
+    const latencyUs = (): number => {
+      if (!diskPrng.perMille(stallPerMille)) return 20 + diskPrng.skewed(latencyMeanUs)
+      world.mark('disk-stall')
+      return diskPrng.between(100_000, 3_000_000)
+    }
     const complete = (delayUs: number, task: () => void): void => {
       this.defer(delayUs, task)
     }
@@ -159,11 +173,16 @@ export class SimulatedNode implements Host {
       this.#held.push(() => this.run(incarnation, task))
       return
     }
+    const { seam } = this.#context
+    seam.isRunning = true
     try {
       task()
     } catch (error) {
-      this.#failed(error)
+      if (error instanceof SimulatedPanic) this.#panicked(error)
+      else this.#failed(error)
       return
+    } finally {
+      seam.isRunning = false
     }
     if (this.isUp) this.#context.afterEvent(this)
   }
@@ -234,6 +253,8 @@ export class SimulatedNode implements Host {
     this.disk.wipe()
     this.engines.wipe()
     this.memberId = undefined
+    this.isDamaged = false
+    this.isRuined = false
   }
 
   /** Where the log is. */
@@ -314,7 +335,7 @@ export class SimulatedNode implements Host {
       catchUpEntries: drawn.catchUpEntries,
       cutSlackEntries: drawn.cutSlackEntries,
       requestBytesMax: 1_572_864,
-      quotaBytes: Number.POSITIVE_INFINITY,
+      quotaBytes: options.world.quotaBytes || Number.POSITIVE_INFINITY,
       strictReconfigCheck: true,
       backendBatchIntervalMs: drawn.backendBatchIntervalMs,
       compactionBatchLimit: drawn.compactionBatchLimit,
@@ -352,6 +373,12 @@ export class SimulatedNode implements Host {
       },
       every: (intervalMs, work) => this.#every(intervalMs, work),
       onEnd: (reason, message, cause) => {
+        const panic = panicIn(cause)
+        if (panic !== undefined) {
+          // It was thrown where a promise took it for a failure.
+          if (!this.isDying) this.#panicked(panic)
+          return
+        }
         const detail = cause instanceof Error ? `: ${describeError(cause)}` : ''
         this.#end(reason, message + detail)
       },
@@ -383,7 +410,23 @@ export class SimulatedNode implements Host {
     this.#context.onEnded(this, reason, message)
   }
 
+  /** The process ended in the middle of something. */
+  #panicked({ message }: SimulatedPanic): void {
+    const { world, onEnded } = this.#context
+    world.mark(message)
+    world.trace.event(this.place, message)
+    this.kill('crash')
+    onEnded(this, 'panicked', message)
+  }
+
   #failed(error: unknown): void {
+    if (this.isDamaged && this.isBooting && error instanceof Error && isRefusal(error)) {
+      this.#context.world.trace.note(this.place, () => `refuses to start: ${error.message}`)
+      this.kill('crash')
+      this.isRuined = true
+      this.#context.onEnded(this, 'refused', error.message)
+      return
+    }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     const isDisk = error instanceof Error && isDiskFailure(error)
     if (this.mayFail && isDisk) {
@@ -414,6 +457,16 @@ function isDiskFailure(error: Error): boolean {
   if (error.name === 'DiskError') return true
   return error.cause instanceof Error && isDiskFailure(error.cause)
 }
+
+/** The panic that is at the bottom of a failure, if one is. */
+function panicIn(error: unknown): SimulatedPanic | undefined {
+  if (error instanceof SimulatedPanic) return error
+  return error instanceof Error ? panicIn(error.cause) : undefined
+}
+
+/** Whether a start was refused for what the disk holds. */
+const isRefusal = (error: Error): boolean =>
+  error instanceof WalError || error instanceof SnapshotError
 
 function describeError(error: Error): string {
   const cause = error.cause instanceof Error ? ` <- ${describeError(error.cause)}` : ''

@@ -105,6 +105,15 @@ export class Simulation {
   }
 
   async run(): Promise<RunResult> {
+    this.#cluster.seam.enter()
+    try {
+      return await this.#run()
+    } finally {
+      this.#cluster.seam.leave()
+    }
+  }
+
+  async #run(): Promise<RunResult> {
     this.#cluster.start()
     for (const client of [...this.#clients, ...this.#v2Clients]) client.start()
     for (const watcher of this.#watchers) watcher.start()
@@ -163,6 +172,8 @@ export class Simulation {
           isAnswered = answered
         })
         await this.#until(() => isOver, 10 * SECOND_US)
+        // Whoever was told of an alarm gives the operator time to take it back.
+        if (!isAnswered) await this.#until(() => false, SECOND_US)
       }
       if (!isAnswered && this.#world.violation === undefined)
         this.#world.fail('liveness', `member ${node.place} takes no write in peace`)

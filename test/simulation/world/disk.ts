@@ -242,6 +242,16 @@ export class SimulatedDisk implements Disk {
     this.isDishonest = false
   }
 
+  /** The medium itself changes, without anybody's doing; for machines that are off. */
+  overwrite(path: string, offset: number, bytes: Uint8Array): void {
+    const file = this.#file(path)
+    const end = Math.min(file.durable.length, offset + bytes.length)
+    if (end <= offset) return
+    const change: Change = { kind: 'write', offset, bytes: bytes.slice(0, end - offset) }
+    file.durable.apply(change)
+    file.cached.apply(change)
+  }
+
   /** What would be found if everything that is not durable were lost now; for looking at only. */
   durableImage(): SimulatedDisk {
     const image = new SimulatedDisk(this.#timing, this.#prng)
@@ -341,6 +351,7 @@ export class SimulatedDisk implements Disk {
     }
     this.#mark('torn-write')
     if (this.#prng.perMille(500) && change.offset + change.bytes.length > content.length) {
+      this.#mark('length-extended')
       content.apply({ kind: 'truncate', bytes: change.offset + change.bytes.length })
     }
     this.#tear(content, change)
@@ -353,8 +364,11 @@ export class SimulatedDisk implements Disk {
       const pageEnd = Math.min(end, at - (at % PAGE_BYTES) + PAGE_BYTES)
       const fate = this.#prng.below(3)
       let until = pageEnd
-      if (fate === 0) until = at
-      else if (fate === 1) {
+      if (fate === 0) {
+        this.#mark('torn-page')
+        until = at
+      } else if (fate === 1) {
+        this.#mark('torn-sector')
         const sectors = Math.ceil((pageEnd - (at - (at % SECTOR_BYTES))) / SECTOR_BYTES)
         const kept = this.#prng.below(sectors + 1)
         until = Math.min(pageEnd, at - (at % SECTOR_BYTES) + kept * SECTOR_BYTES)
@@ -369,7 +383,10 @@ export class SimulatedDisk implements Disk {
 
   #loseNames(directory: DirectoryNode): void {
     const kept = this.#prng.below(directory.pending.length + 1)
-    if (kept < directory.pending.length) this.#mark('lost-name')
+    const lost = directory.pending.slice(kept)
+    if (lost.length > 0) this.#mark('lost-name')
+    if (lost.some(({ remove, add }) => remove !== undefined && add !== undefined))
+      this.#mark('rename-undone')
     for (const change of directory.pending.slice(0, kept)) applyName(directory.durable, change)
     directory.pending = []
     directory.cached = new Map(directory.durable)

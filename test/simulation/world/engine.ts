@@ -16,8 +16,23 @@ export type Defer = (task: () => void) => void
 type Content = ReadonlyMap<string, Uint8Array>
 type Change = readonly [key: string, value: Uint8Array | undefined]
 
-const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
-const keyOf = (name: string): Uint8Array => Uint8Array.from(name, (c) => c.charCodeAt(0))
+/** Names of more characters are read by Node's decoder, which costs a call into it. */
+const SHORT_NAME_CHARACTERS = 24
+
+function nameOf(key: Uint8Array): string {
+  const { length } = key
+  if (length > SHORT_NAME_CHARACTERS)
+    return Buffer.from(key.buffer, key.byteOffset, length).toString('latin1')
+  let name = ''
+  for (let at = 0; at < length; at++) name += String.fromCharCode(key[at] ?? 0)
+  return name
+}
+
+function keyOf(name: string): Uint8Array {
+  const key = new Uint8Array(name.length)
+  for (let at = 0; at < name.length; at++) key[at] = name.charCodeAt(at)
+  return key
+}
 
 /** What one engine's directory holds: what a power loss leaves, and batches that it may take. */
 interface Stored {
@@ -202,7 +217,8 @@ class SimulatedEngine implements KeyValueEngine {
     const content = snapshot instanceof SimulatedSnapshot ? snapshot.content : this.#share()
     const start = nameOf(range.start)
     const end = nameOf(range.end)
-    const names = this.#namesOf(content).filter((name) => name >= start && name < end)
+    const sorted = this.#namesOf(content)
+    const names = sorted.slice(lowerBound(sorted, start), lowerBound(sorted, end))
     if (options.isReverse === true) names.reverse()
     let at = 0
     let isOpen = true
@@ -282,9 +298,21 @@ class SimulatedEngine implements KeyValueEngine {
     return this.#content
   }
 
-  #namesOf(content: Content): string[] {
+  #namesOf(content: Content): readonly string[] {
     if (content !== this.#content) return [...content.keys()].sort()
     this.#sorted ??= [...content.keys()].sort()
-    return [...this.#sorted]
+    return this.#sorted
   }
+}
+
+/** Where the first name that is not below `bound` is. */
+function lowerBound(sorted: readonly string[], bound: string): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((sorted[middle] ?? '') < bound) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -20,8 +20,8 @@ export interface Host {
   readonly nowMs: () => number
 }
 
-/** Messages under way on one link at most; what comes on top is lost. */
-const LINK_MESSAGES_MAX = 200
+/** What waited on a clogged link comes within, microseconds. */
+const CLOG_RELEASE_US = 10_000
 /** How long after a loss the sender hears of it, microseconds. */
 const REPORT_DELAY_US = 1000
 /** Messages whose doubling is outside the fault model: a connection delivers what it carries once. */
@@ -32,6 +32,8 @@ interface Link {
   lastArrivalUs: number
   isCut: boolean
   healedUs: number
+  /** What is sent before arrives afterwards. */
+  cloggedUntilUs: number
 }
 
 /** All links between machines: they delay, lose, repeat, reorder, and are cut, in one direction or both. */
@@ -49,7 +51,16 @@ export class SimulatedNetwork {
   /** Sees what leaves each process, lost or not. */
   onSent: (message: Message) => void = () => undefined
 
-  constructor(queue: EventQueue, prng: Prng, trace: Trace, options: NetworkOptions) {
+  readonly #linkMessagesMax: number
+
+  constructor(
+    queue: EventQueue,
+    prng: Prng,
+    trace: Trace,
+    options: NetworkOptions,
+    linkMessagesMax: number,
+  ) {
+    this.#linkMessagesMax = linkMessagesMax
     this.#queue = queue
     this.#prng = prng
     this.#trace = trace
@@ -62,6 +73,12 @@ export class SimulatedNetwork {
 
   cut(from: number, to: number): void {
     this.#link(from, to).isCut = true
+  }
+
+  /** Everything on a link stands still for so long. */
+  clog(from: number, to: number, forUs: number): void {
+    const link = this.#link(from, to)
+    link.cloggedUntilUs = Math.max(link.cloggedUntilUs, this.#queue.nowUs + forUs)
   }
 
   isCut(from: number, to: number): boolean {
@@ -99,11 +116,9 @@ export class SimulatedNetwork {
     const to = this.hostOf(message.to)
     if (to === undefined) return
     const link = this.#link(from.place, to.place)
-    const isLost =
-      link.isCut ||
-      link.underWay >= LINK_MESSAGES_MAX ||
-      this.#prng.perMille(this.options.lossPerMille)
-    if (isLost) {
+    const isOverflow = link.underWay >= this.#linkMessagesMax
+    if (isOverflow) this.#mark('overflow')
+    if (link.isCut || isOverflow || this.#prng.perMille(this.options.lossPerMille)) {
       this.#mark('lost')
       this.#maybeReport(from, message.to)
       return
@@ -148,10 +163,13 @@ export class SimulatedNetwork {
   #carry(from: Host, to: Host, link: Link, bytes: Uint8Array): void {
     link.underWay++
     let arrivalUs = this.#queue.nowUs + this.delayUs()
-    if (!this.options.reorders) {
-      arrivalUs = Math.max(arrivalUs, link.lastArrivalUs + 1)
-      link.lastArrivalUs = arrivalUs
+    if (link.cloggedUntilUs > arrivalUs) {
+      this.#mark('clogged')
+      arrivalUs = link.cloggedUntilUs + this.#prng.below(CLOG_RELEASE_US)
     }
+    if (!this.options.reorders) arrivalUs = Math.max(arrivalUs, link.lastArrivalUs + 1)
+    else if (arrivalUs < link.lastArrivalUs) this.#mark('overtaken')
+    link.lastArrivalUs = Math.max(link.lastArrivalUs, arrivalUs)
     const fromIncarnation = from.incarnation
     this.#queue.after(arrivalUs - this.#queue.nowUs, () => {
       link.underWay--
@@ -194,7 +212,7 @@ export class SimulatedNetwork {
     const key = from * 1000 + to
     let link = this.#links.get(key)
     if (link === undefined) {
-      link = { underWay: 0, lastArrivalUs: 0, isCut: false, healedUs: 0 }
+      link = { underWay: 0, lastArrivalUs: 0, isCut: false, healedUs: 0, cloggedUntilUs: 0 }
       this.#links.set(key, link)
     }
     return link
