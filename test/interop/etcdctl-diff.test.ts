@@ -247,7 +247,12 @@ const membership: readonly Step[] = [
   ...plain('member remove', 'member remove zz', 'member remove 1234', 'member promote 1234'),
   ...plain('member update 1234 --peer-urls http://127.0.0.1:1', 'member update 1234'),
   ...plain('member promote', 'member add x --peer-urls 127.0.0.1:1'),
-  { line: 'member add l1 --learner --peer-urls http://127.0.0.1:1', capture: ['M1', added] },
+  {
+    line: 'member add l1 --learner --peer-urls http://127.0.0.1:1',
+    capture: ['M1', added],
+    /* Members come by id here too. */
+    mask: [[/"l1=([^,"]*),(n1=[^,"]*)"/, '"$2,l1=$1"']],
+  },
   ...plain('member list -w json', 'member list -w table').map(unordered),
   ...plain('member list', 'member list -w fields').map(unordered),
   ...plain('member promote $M1', 'member add l2 --learner --peer-urls http://127.0.0.1:2'),
