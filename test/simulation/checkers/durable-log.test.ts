@@ -16,10 +16,10 @@ const entry = (index: number, at = 2, bytes = 20): Entry => ({
   index: logIndex(index),
   data: new Uint8Array(bytes).fill(index),
 })
-const state = (at: number, vote: bigint): HardState => ({
+const state = (at: number, vote: bigint, commit = 0): HardState => ({
   term: term(at),
   vote: memberId(vote),
-  commit: logIndex(0),
+  commit: logIndex(commit),
 })
 
 describe('the durable log', () => {
@@ -78,6 +78,20 @@ describe('the durable log', () => {
     log.look()
     expect(disk.durableNames('/data/member/wal').length).toBeGreaterThan(2)
     expect(log.lastIndex).toBe(39)
+  })
+
+  test('takes a recorded snapshot for the state only when a hard state proves it', () => {
+    save([entry(1), entry(2)], state(2, 7n, 2))
+    wal.saveSnapshot({ index: logIndex(9), term: term(2), confState: undefined }, () => undefined)
+    settle()
+    log.look()
+    expect(log.lastIndex).toBe(2)
+    expect(log.holds(9, 2)).toBe(false)
+    save([], state(2, 7n, 9))
+    settle()
+    log.look()
+    expect(log.lastIndex).toBe(9)
+    expect(log.holds(2, 2)).toBe(true)
   })
 
   test('begins again after a power loss with what is left', () => {

@@ -25,7 +25,10 @@ export class DurableLog {
   #seenNames = -1
   /** Term of each entry, by index. */
   #terms: number[] = []
+  /** The newest snapshot that is proven: recorded, and committed as the hard state says. */
   #snapshotIndex = 0
+  /** Records of snapshots that no hard state proves yet: a start goes on as if they were not there. */
+  #unproven: number[] = []
   #hardState: HardState | undefined
 
   constructor(disk: SimulatedDisk) {
@@ -66,6 +69,7 @@ export class DurableLog {
     this.#seenNames = -1
     this.#terms = []
     this.#snapshotIndex = 0
+    this.#unproven = []
     this.#hardState = undefined
   }
 
@@ -121,13 +125,23 @@ export class DurableLog {
       const { index, term } = Entry.decode(data)
       this.#terms.length = Math.min(this.#terms.length, index)
       this.#terms[index] = term
-    } else if (type === STATE) this.#hardState = HardState.decode(data)
-    else if (type === SNAPSHOT) {
-      const { index } = WalSnapshot.decode(data)
-      if (index > this.#snapshotIndex) this.#snapshotIndex = index
-      if (index >= this.#terms.length) this.#terms = []
+    } else if (type === STATE) {
+      this.#hardState = HardState.decode(data)
+      this.#prove()
+    } else if (type === SNAPSHOT) {
+      this.#unproven.push(WalSnapshot.decode(data).index)
+      this.#prove()
     }
     return true
+  }
+
+  #prove(): void {
+    const commit = this.#hardState?.commit ?? 0
+    const proven = Math.max(0, ...this.#unproven.filter((index) => index <= commit))
+    this.#unproven = this.#unproven.filter((index) => index > commit)
+    if (proven <= this.#snapshotIndex) return
+    this.#snapshotIndex = proven
+    if (proven >= this.#terms.length) this.#terms = []
   }
 }
 
