@@ -7,7 +7,7 @@ import { KeysUpstream } from '../discovery/keys-upstream.js'
 import { parseServiceFlags, type ServiceFlags } from '../discovery/service-flags.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { bindError } from './listener.js'
-import { endOnContradictions, stopOnSignals } from './process-life.js'
+import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { notifySystemd } from './systemd.js'
 
@@ -91,9 +91,7 @@ async function serve(flags: ServiceFlags, log: ProcessLog): Promise<void> {
 export async function runDiscovery(argv: readonly string[]): Promise<void> {
   const outcome = parseServiceFlags(argv)
   if (outcome.kind === 'print') {
-    process.stdout.write(outcome.stdout)
-    process.stderr.write(outcome.stderr)
-    process.exitCode = outcome.exitCode
+    printOutcome(outcome)
     return
   }
   const log = createLog({ level: 'info', format: 'json', outputs: ['stderr'] })

@@ -7,7 +7,7 @@ import { checkListenAddress, gatewayCommand, remotesOf } from '../proxy/gateway-
 import { discoverEndpoints } from '../proxy/srv-endpoints.js'
 import { TcpProxy, type TcpRemote } from '../proxy/tcp-proxy.js'
 import { bindError } from './listener.js'
-import { endOnContradictions } from './process-life.js'
+import { endOnContradictions, printOutcome } from './process-life.js'
 import { notifySystemd } from './systemd.js'
 
 /** The start cannot go on; the text goes to standard output as it is, as etcd's does. */
@@ -57,9 +57,7 @@ async function start(values: CobraValues, log: ProcessLog): Promise<void> {
 export async function runGateway(argv: readonly string[]): Promise<void> {
   const outcome = parseCobra(gatewayCommand, argv)
   if (outcome.kind === 'print') {
-    process.stdout.write(outcome.stdout)
-    process.stderr.write(outcome.stderr)
-    process.exitCode = outcome.exitCode
+    printOutcome(outcome)
     return
   }
   const log = createLog({ level: 'info', format: 'json', outputs: ['stderr'] })

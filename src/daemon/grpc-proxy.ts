@@ -18,7 +18,7 @@ import { grpcProxyCommand, grpcProxyProblem } from '../proxy/grpc-proxy-settings
 import { discoverEndpoints } from '../proxy/srv-endpoints.js'
 import type { UpstreamEndpoint } from '../proxy/upstream.js'
 import { Listener } from './listener.js'
-import { endOnContradictions, stopOnSignals } from './process-life.js'
+import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
 import { watchSlowRequests } from './slow-requests.js'
 import { notifySystemd } from './systemd.js'
 
@@ -223,9 +223,7 @@ const callLog = (
 export async function runGrpcProxy(argv: readonly string[]): Promise<void> {
   const outcome = parseCobra(grpcProxyCommand, argv)
   if (outcome.kind === 'print') {
-    process.stdout.write(outcome.stdout)
-    process.stderr.write(outcome.stderr)
-    process.exitCode = outcome.exitCode
+    printOutcome(outcome)
     return
   }
   const { values } = outcome

@@ -10,7 +10,7 @@ import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
 import { type DataDirectoryKind, forgetMember, identifyDataDirectory } from './data-directory.js'
-import { endOnContradictions, stopOnSignals } from './process-life.js'
+import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { isProxyWanted, proxyFallback, startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
@@ -35,9 +35,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
   const outcome = parseServerConfig(argv, process.env, readText, () => detectDefaultHost(readText))
   if (outcome.kind === 'print') {
-    process.stdout.write(outcome.stdout)
-    process.stderr.write(outcome.stderr)
-    process.exitCode = outcome.exitCode
+    printOutcome(outcome)
     return
   }
   const log = createLog(

@@ -4,6 +4,17 @@ import type { ProcessLog } from '../platform/log.js'
 const INVARIANT_EXIT_CODE = 70
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
+/** The end of a process that was only asked for a text: `--help`, or words it does not know. */
+export function printOutcome(outcome: {
+  readonly stdout: string
+  readonly stderr: string
+  readonly exitCode: number
+}): void {
+  process.stdout.write(outcome.stdout)
+  process.stderr.write(outcome.stderr)
+  process.exitCode = outcome.exitCode
+}
+
 /** Nothing may go on after the program contradicted itself, least of all acknowledging writes. */
 export function endOnContradictions(log: ProcessLog): void {
   const onError = (error: unknown): void => {
