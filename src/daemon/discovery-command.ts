@@ -7,7 +7,7 @@ import { KeysUpstream } from '../discovery/keys-upstream.js'
 import { parseServiceFlags, type ServiceFlags } from '../discovery/service-flags.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { bindError } from './listener.js'
-import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
+import { endOnContradictions, failureText, printOutcome, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { notifySystemd } from './systemd.js'
 
@@ -100,8 +100,7 @@ export async function runDiscovery(argv: readonly string[]): Promise<void> {
   try {
     await serve(outcome.flags, log)
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    log.fatal('the discovery service cannot start', { error: text })
+    log.fatal('the discovery service cannot start', { error: failureText(error) })
     log.flush()
     process.exit(FAILED_EXIT_CODE)
   }

@@ -7,7 +7,7 @@ import { checkListenAddress, gatewayCommand, remotesOf } from '../proxy/gateway-
 import { discoverEndpoints } from '../proxy/srv-endpoints.js'
 import { TcpProxy, type TcpRemote } from '../proxy/tcp-proxy.js'
 import { bindError } from './listener.js'
-import { endOnContradictions, printOutcome } from './process-life.js'
+import { endOnContradictions, failureText, printOutcome } from './process-life.js'
 import { notifySystemd } from './systemd.js'
 
 /** The start cannot go on; the text goes to standard output as it is, as etcd's does. */
@@ -68,7 +68,7 @@ export async function runGateway(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = 1
     if (error instanceof Refusal) process.stdout.write(error.message)
-    else process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    else process.stderr.write(`${failureText(error)}\n`)
     return
   }
   notifySystemd(log)

@@ -18,7 +18,7 @@ import { grpcProxyCommand, grpcProxyProblem } from '../proxy/grpc-proxy-settings
 import { discoverEndpoints } from '../proxy/srv-endpoints.js'
 import type { UpstreamEndpoint } from '../proxy/upstream.js'
 import { Listener } from './listener.js'
-import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
+import { endOnContradictions, failureText, printOutcome, stopOnSignals } from './process-life.js'
 import { watchSlowRequests } from './slow-requests.js'
 import { notifySystemd } from './systemd.js'
 
@@ -239,7 +239,7 @@ export async function runGrpcProxy(argv: readonly string[]): Promise<void> {
   try {
     stopOnSignals(await start(values, log), log)
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`${failureText(error)}\n`)
     process.exit(1)
   }
   log.info('started gRPC proxy', { address: values.text('listen-addr') })

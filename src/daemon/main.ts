@@ -10,7 +10,7 @@ import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
 import { type DataDirectoryKind, forgetMember, identifyDataDirectory } from './data-directory.js'
-import { endOnContradictions, printOutcome, stopOnSignals } from './process-life.js'
+import { endOnContradictions, failureText, printOutcome, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { isProxyWanted, proxyFallback, startFailure } from './start-failure.js'
 import { notifySystemd } from './systemd.js'
@@ -53,7 +53,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await installFailpoints(process.env)
   } catch (error) {
-    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.stdout.write(`${failureText(error)}\n`)
     process.exit(FAILED_EXIT_CODE)
   }
   const kind = directoryKind(outcome.config, log)
@@ -73,7 +73,7 @@ function directoryKind({ dataDir }: ServerConfig, log: ProcessLog): DataDirector
   try {
     return identifyDataDirectory(nodeDisk, dataDir, log)
   } catch (error) {
-    log.fatal(error instanceof Error ? error.message : String(error))
+    log.fatal(failureText(error))
     log.flush()
     process.exit(FAILED_EXIT_CODE)
   }

@@ -1,3 +1,4 @@
+import { InvariantViolation } from '../base/invariant.js'
 import type { ProcessLog } from '../platform/log.js'
 
 /** Exit code after the program contradicted itself. */
@@ -13,6 +14,12 @@ export function printOutcome(outcome: {
   process.stdout.write(outcome.stdout)
   process.stderr.write(outcome.stderr)
   process.exitCode = outcome.exitCode
+}
+
+/** What an operator is told of a failure. A contradiction of the program is none: it goes on up. */
+export function failureText(error: unknown): string {
+  if (error instanceof InvariantViolation) throw error
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Nothing may go on after the program contradicted itself, least of all acknowledging writes. */
