@@ -1,21 +1,20 @@
 import { DaemonError } from '../base/errors.js'
-import { logIndex, nextIndex, ZERO_INDEX } from '../base/ids.js'
+import { ZERO_INDEX } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import { Member } from '../member/member.js'
 import type { LeaderCalls, MemberLog } from '../member/member-parts.js'
 import type { MemberSettings } from '../member/member-settings.js'
 import { raiseCommitToProven } from '../member/proven-commit.js'
 import type { ReplicatedState } from '../member/replicated-state.js'
-import { OWN_ENTRIES_LOOKED_AT_MAX, RequestIds } from '../member/request-ids.js'
+import { RequestIds } from '../member/request-ids.js'
 import type { Clock, Entropy, Scheduler } from '../ports/clock.js'
 import type { KeyValueEngine, KeyValueEngines } from '../ports/key-value-engine.js'
 import type { Log } from '../ports/log.js'
 import type { PeerEvents, PeerNetwork } from '../ports/peer-network.js'
-import type { MemoryStorage } from '../raft/memory-storage.js'
 import { RawNode } from '../raft/raw-node.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import { WatchHub } from '../watch/watch-hub.js'
-import type { Entry, Snapshot } from '../wire/raftpb.js'
+import type { Snapshot } from '../wire/raftpb.js'
 import type { StartPoint } from './bootstrap.js'
 import { DurableLog } from './durable-log.js'
 import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
@@ -125,7 +124,7 @@ export async function composeMember<Network extends PeerNetwork>(
     wal: adapt?.log?.(wal) ?? wal,
     network,
     leaderCalls: options.leaderCalls,
-    requestIds: new RequestIds(start.id, clock.wallMs(), newestEntries(start.storage)),
+    requestIds: new RequestIds(start.id, options.entropy),
     clock,
     scheduler,
     stageSnapshot: (message, body) =>
@@ -148,15 +147,6 @@ export async function composeMember<Network extends PeerNetwork>(
   })
   for (const { id, peerUrls } of start.remotes) network.addPeer(id, peerUrls)
   return { member, network }
-}
-
-/** The last entries of the log, as many as are there and wanted for request ids. */
-function newestEntries(storage: MemoryStorage): readonly Entry[] {
-  const last = storage.lastIndex()
-  const first = Math.max(storage.firstIndex(), last + 1 - OWN_ENTRIES_LOOKED_AT_MAX)
-  if (first > last) return []
-  const found = storage.entries(logIndex(first), nextIndex(last), Number.POSITIVE_INFINITY)
-  return typeof found === 'string' ? [] : found
 }
 
 function peerEventsOf(current: () => Member): PeerEvents {

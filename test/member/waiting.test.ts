@@ -1,7 +1,7 @@
 // Goal: whoever waits for a proposal, a read, a compaction or a lease hears exactly once how it ended. Method: each
 // keeper alone, with time as a number.
 import { describe, expect, test } from 'vitest'
-import { leaseId, logIndex, memberId, revision, term } from '../../src/base/ids.js'
+import { leaseId, logIndex, memberId, revision } from '../../src/base/ids.js'
 import { Lessor } from '../../src/lease/lessor.js'
 import { Compactor } from '../../src/member/compactor.js'
 import { LeaseKeeper } from '../../src/member/lease-keeper.js'
@@ -10,16 +10,21 @@ import { type ProposalOutcome, Proposals } from '../../src/member/proposals.js'
 import { Reads } from '../../src/member/reads.js'
 import { RequestIds } from '../../src/member/request-ids.js'
 import type { MvccStore } from '../../src/mvcc/mvcc-store.js'
-import { sealEncoded } from '../../src/wire/raft-envelope.js'
-import type { Entry } from '../../src/wire/raftpb.js'
+import { systemEntropy } from '../../src/platform/system.js'
+import type { Entropy } from '../../src/ports/clock.js'
 import { LeaseCheckpointRequest, LeaseRevokeRequest } from '../../src/wire/rpc.js'
 import { ManualScheduler } from './loop-group.js'
 
-const ids = new RequestIds(memberId(0xc9f751f0b0b4fa5an), 0)
+/** Draws these numbers one after the other, and then no more. */
+const drawn = (...numbers: readonly number[]): Entropy => {
+  const rest = [...numbers]
+  return { below: () => rest.shift() ?? Number.NaN }
+}
+const ids = new RequestIds(memberId(0xc9f751f0b0b4fa5an), drawn(0, 0))
 
 describe('RequestIds', () => {
-  test('are two bytes of the member, five of the time, one of a counter, and count on', () => {
-    const made = new RequestIds(memberId(0xc9f751f0b0b4fa5an), 0x123456789a)
+  test('are two bytes of the member and six that count on from what is drawn', () => {
+    const made = new RequestIds(memberId(0xc9f751f0b0b4fa5an), drawn(0x123456, 0x789a00))
     expect(made.next()).toBe(0xfa5a_1234_5678_9a01n)
     expect(made.next()).toBe(0xfa5a_1234_5678_9a02n)
     for (let count = 0; count < 300; count++) made.next()
@@ -28,30 +33,16 @@ describe('RequestIds', () => {
   })
 
   test('keep the bytes of the member when the counter runs over', () => {
-    const made = new RequestIds(memberId(1n), 0xff_ffff_ffff)
-    for (let count = 0; count < 255; count++) made.next()
+    const made = new RequestIds(memberId(1n), drawn(0xff_ffff, 0xff_ffff))
     expect(made.next()).toBe(0x0001_0000_0000_0000n)
   })
 
-  test('go on behind those in the log when the clock was set back, whoever else is in it', () => {
+  test('begin elsewhere at each start, whatever the clock says', () => {
     const id = memberId(0xc9f751f0b0b4fa5an)
-    const entryOf = (made: RequestIds, index: number): Entry => ({
-      type: 'EntryNormal',
-      term: term(1),
-      index: logIndex(index),
-      data: sealEncoded('put', new Uint8Array(0), {
-        ID: made.next(),
-        username: '',
-        authRevision: 0,
-      }),
-    })
-    const log = [
-      entryOf(new RequestIds(id, 0x5000), 1),
-      entryOf(new RequestIds(memberId(0x1111n), 0x9000), 2),
-      { type: 'EntryNormal' as const, term: term(1), index: logIndex(3), data: new Uint8Array(0) },
-    ]
-    expect(new RequestIds(id, 0x4000, log).next()).toBe(0xfa5a_0000_0050_0002n)
-    expect(new RequestIds(id, 0x6000, log).next()).toBe(0xfa5a_0000_0060_0001n)
+    const first = new Set(
+      Array.from({ length: 100 }, () => new RequestIds(id, systemEntropy).next()),
+    )
+    expect(first.size).toBe(100)
   })
 })
 
