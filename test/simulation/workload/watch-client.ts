@@ -144,7 +144,8 @@ export class WatchClient {
           world.fail('queue-bounds', `watcher ${this.#id} was sent events when it was full`)
         this.#receive(record, response, leave)
       }
-      if (wasFull) node.run(incarnation, drain)
+      // A paused process hears of it later: by then it may have filled the client again.
+      if (wasFull) node.run(incarnation, () => !isFull && drain())
     }
     const scheduleRead = (): void => {
       const pause = this.#prng.perMille(50) ? READ_PAUSE_US : 2000
