@@ -1,9 +1,10 @@
-/** The load generators: h2load for gRPC, wrk for HTTP/1, and a watcher client over node:http2. */
+/** The load generators: h2load for gRPC, wrk for HTTP/1, and clients of our own for watches and long polls. */
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 import { frame, putRequest, readFields, watchCreateRequest } from './grpc-frames.mjs'
+import { RawStreams } from './raw-streams.mjs'
 import { cpuSeconds, scratchFile, sleep } from './servers.mjs'
 
 function run(command, args) {
@@ -129,67 +130,61 @@ export async function leaderPort(cluster) {
   throw new Error('no member says that it leads')
 }
 
-/** Counts the gRPC messages in a stream of bytes without keeping them. */
-class MessageCounter {
-  count = 0
-  #head = Buffer.alloc(0)
-  #skip = 0
-
-  push(chunk) {
-    let at = 0
-    while (at < chunk.length) {
-      if (this.#skip > 0) {
-        const step = Math.min(this.#skip, chunk.length - at)
-        this.#skip -= step
-        at += step
-        continue
-      }
-      const take = Math.min(5 - this.#head.length, chunk.length - at)
-      this.#head = Buffer.concat([this.#head, chunk.subarray(at, at + take)])
-      at += take
-      if (this.#head.length === 5) {
-        this.#skip = this.#head.readUInt32BE(1)
-        this.#head = Buffer.alloc(0)
-        this.count++
-      }
-    }
-  }
-}
-
 /** `watchers` watches of one key on ten connections, then `puts` puts: events delivered a second. */
-export async function watchLoad({ port, watchers = 1000, puts = 300 }) {
+export async function watchLoad({ port, pids, watchers = 1000, puts = 300 }) {
   const key = 'bench/watched'
-  const sessions = Array.from({ length: 10 }, () => openSession(port))
-  const counters = []
-  for (let at = 0; at < watchers; at++) {
-    const stream = sessions[at % sessions.length].request({
-      ':method': 'POST',
-      ':path': '/etcdserverpb.Watch/Watch',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    })
-    const counter = new MessageCounter()
-    stream.on('data', (chunk) => counter.push(chunk))
-    stream.on('error', () => undefined)
-    stream.write(frame(watchCreateRequest(key)))
-    counters.push(counter)
-  }
-  const total = () => counters.reduce((sum, counter) => sum + counter.count, 0)
+  const connections = Array.from({ length: 10 }, () => new RawStreams(port))
   const until = async (count) => {
-    for (let tries = 0; total() < count; tries++) {
-      if (tries > 60_000) throw new Error(`${total()} of ${count} watch responses came`)
+    for (let tries = 0; ; tries++) {
+      let total = 0
+      for (const { count: own, failure } of connections) {
+        if (failure !== undefined) throw failure
+        total += own
+      }
+      if (total >= count) return
+      if (tries > 60_000) throw new Error(`${total} of ${count} watch responses came`)
       await sleep(1)
     }
   }
+  for (let at = 0; at < watchers; at++) {
+    const connection = connections[at % connections.length]
+    connection.open('/etcdserverpb.Watch/Watch', watchCreateRequest(key))
+  }
   await until(watchers)
   const writer = openSession(port)
+  const cpuBefore = pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
   const startedMs = performance.now()
   for (let at = 0; at < puts; at++)
     await unary(writer, '/etcdserverpb.KV/Put', putRequest(key, `value ${at}`))
   await until(watchers * (puts + 1))
   const seconds = (performance.now() - startedMs) / 1000
-  for (const session of [...sessions, writer]) session.destroy()
-  return { perSecond: (watchers * puts) / seconds }
+  const cpuAfter = pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+  writer.destroy()
+  for (const connection of connections) connection.close()
+  const events = watchers * puts
+  return { perSecond: events / seconds, cpuMicros: ((cpuAfter - cpuBefore) * 1e6) / events }
+}
+
+/** Holds `count` connections with one watch each while `work` runs. */
+export async function withWatches({ port, count }, work) {
+  const connections = []
+  try {
+    // As many at once as a listening socket's queue takes.
+    for (let at = 0; at < count; at += 100) {
+      const fresh = Array.from({ length: 100 }, () => new RawStreams(port))
+      connections.push(...fresh)
+      for (const connection of fresh)
+        connection.open('/etcdserverpb.Watch/Watch', watchCreateRequest('bench/watched'))
+      while (fresh.some((connection) => connection.count === 0)) {
+        const broken = fresh.find(({ failure }) => failure !== undefined)
+        if (broken !== undefined) throw broken.failure
+        await sleep(1)
+      }
+    }
+    return await work()
+  } finally {
+    for (const connection of connections) connection.close()
+  }
 }
 
 /** Holds `count` long polls of one v2 key, each on a connection of its own, while `work` runs. */

@@ -14,6 +14,7 @@ import {
   unary,
   watchLoad,
   withWaiters,
+  withWatches,
 } from './load.mjs'
 import { OURS, PEER, residentBytes, sleep, startCluster } from './servers.mjs'
 
@@ -38,8 +39,8 @@ async function withCluster(kind, count, work, options) {
   }
 }
 
-/** Enough for both sides to be as fast as they get: Node compiles what runs often while it runs. */
-const warmUp = (requests) => Math.max(Math.ceil(requests / 4), Math.min(requests, 8000))
+/** Puts after which both sides are as fast as they get: Node compiles what runs often while it runs. */
+const WARM_UP_PUTS = 24_000
 
 const pidsOf = (cluster) => cluster.members.map(({ child }) => child.pid)
 
@@ -54,7 +55,7 @@ const put = (requests, connections, streams, members) => (kind) =>
       connections,
       streams,
     }
-    await grpcLoad({ ...load, requests: warmUp(requests * scale) })
+    await grpcLoad({ ...load, requests: WARM_UP_PUTS * scale })
     return grpcLoad({ ...load, requests: requests * scale })
   })
 
@@ -76,7 +77,9 @@ const range = (serializable) => (kind) =>
   })
 
 const watch = (kind) =>
-  withCluster(kind, 1, (cluster) => watchLoad({ port: cluster.port, puts: 300 * scale }))
+  withCluster(kind, 1, (cluster) =>
+    watchLoad({ port: cluster.port, pids: pidsOf(cluster), puts: 1000 * scale }),
+  )
 
 const v2 = (script) => (kind) =>
   withCluster(kind, 1, async (cluster) => {
@@ -102,6 +105,20 @@ const v2Waiters = (kind) =>
       return { megabytes: residentBytes(pidsOf(cluster)[0]) / 1e6 }
     }),
   )
+
+/** Kilobytes that each of 10,000 connections with one watch costs. */
+const idleWatches = (kind) =>
+  withCluster(kind, 1, async (cluster) => {
+    const [pid] = pidsOf(cluster)
+    const count = 10_000
+    // What serving watches needs once is not a connection's.
+    await withWatches({ port: cluster.port, count: 100 }, () => sleep(1000))
+    const before = residentBytes(pid)
+    return withWatches({ port: cluster.port, count }, async () => {
+      await sleep(2000)
+      return { kilobytes: (residentBytes(pid) - before) / 1000 / count }
+    })
+  })
 
 const idle = (kind) =>
   withCluster(kind, 1, async (cluster) => {
@@ -159,10 +176,21 @@ const ROWS = [
     run: range(true),
     figures: ['perSecond', 'p99Ms', 'cpuMicros'],
   },
-  { name: 'Watch, 1,000 watchers of one key, events', goal: 2, run: watch, figures: ['perSecond'] },
+  {
+    name: 'Watch, 1,000 watchers of one key, events',
+    goal: 2,
+    run: watch,
+    figures: ['perSecond', 'cpuMicros'],
+  },
   { name: 'v2 GET', goal: 2, run: v2(undefined), figures: ['perSecond', 'p99Ms'] },
   { name: 'v2 PUT', goal: 2, run: v2(v2Put), figures: ['perSecond', 'p99Ms'] },
   { name: 'v2: 10,000 clients wait', goal: '≤ 200 MB', run: v2Waiters, figures: ['megabytes'] },
+  {
+    name: '10,000 connections with a watch each',
+    goal: '≤ 15 KB',
+    run: idleWatches,
+    figures: ['kilobytes'],
+  },
   {
     name: 'idle member: RSS, start to healthy',
     goal: '≤ 90 MB, ≤ 400 ms',
@@ -182,6 +210,7 @@ const UNITS = {
   p99Ms: 'ms p99',
   cpuMicros: 'µs CPU',
   megabytes: 'MB',
+  kilobytes: 'KB a connection',
   milliseconds: 'ms',
 }
 const show = (amount) =>
