@@ -96,6 +96,7 @@ export class Backend implements RowStore {
   #batch: EngineBatch | undefined
   #pendingBytes = 0
   #bytesInFlight = 0
+  /** From the cut of a batch until the flushes that wait for it were told: no other begins. */
   #isWriting = false
   /**
    * Some batch was written without being synced; of those of an earlier process nothing is known.
@@ -177,7 +178,7 @@ export class Backend implements RowStore {
 
   /** The engine does not keep up: the owner should take no proposals until this is false again. */
   get isOverloaded(): boolean {
-    return this.pendingBytes > this.#options.pendingBytesMax
+    return this.pendingBytes > this.#options.pendingBytesMax || buggify('backend/overloaded')
   }
 
   /** Bytes that the rows need. */
@@ -548,11 +549,10 @@ export class Backend implements RowStore {
     this.#waiting = []
     const sync = flushes.some((flush) => flush.sync) || buggify('backend/sync-flush')
     if (flushes.length > 1) mark('backend/flushes-gathered')
+    this.#isWriting = true
     for (const flush of flushes) flush.onCut?.()
     if (!this.isDirty && !(sync && this.#hasUnsynced)) {
-      this.#options.defer(() => {
-        for (const flush of flushes) flush.done?.(undefined)
-      })
+      this.#options.defer(() => this.#finishFlushes(flushes))
       return
     }
     const batch = this.#changes()
@@ -571,7 +571,6 @@ export class Backend implements RowStore {
     this.#small = new Map()
     this.#bytesInFlight = this.#pendingBytes
     this.#pendingBytes = 0
-    this.#isWriting = true
     this.#beginSegment()
     failpoint('beforeCommit')
     batch.write({ sync }, (failure) => {
@@ -587,10 +586,15 @@ export class Backend implements RowStore {
       this.#hasUnsynced = !sync
       if (sync) this.#durableIndex = written
       this.#dropOldSegments()
-      for (const flush of flushes) flush.done?.(undefined)
-      this.#isWriting = false
-      if (this.#waiting.length > 0) this.#write()
+      this.#finishFlushes(flushes)
     })
+  }
+
+  /** Whoever waited sees the engine at the index written last: only then the next batch begins. */
+  #finishFlushes(flushes: readonly Flush[]): void {
+    for (const flush of flushes) flush.done?.(undefined)
+    this.#isWriting = false
+    if (this.#waiting.length > 0) this.#write()
   }
 
   #beginSegment(): void {

@@ -89,7 +89,11 @@ export class SnapshotReceiver {
     batch.write({ sync: false }, done)
   }
 
-  /** Ends the stream: fails when it is not whole, else stages it durably. */
+  /**
+   * Ends the stream: fails when it is not whole, else stages it durably. A leader that does not
+   * know yet sends a snapshot twice: what is staged under this index is whole, may be on its way to
+   * being installed, and stays; this one goes.
+   */
   finish(done: Completion): void {
     const engine = this.#engine
     if (engine === undefined || !this.#isWhole || this.#rest.length > 0) {
@@ -101,10 +105,17 @@ export class SnapshotReceiver {
     const steps: ((next: Completion) => void)[] = [
       (next) => syncAll(engine, this.#lastRecord, next),
       (next) => engine.close(next),
-      (next) => this.#engines.destroy(staged, next),
-      (next) => this.#engines.rename(RECEIVING, staged, next),
+      (next) => this.#stage(staged, next),
     ]
     runSteps(steps, done)
+  }
+
+  #stage(staged: string, done: Completion): void {
+    this.#engines.list((failure, names) => {
+      if (failure !== undefined) done(failure)
+      else if (names.includes(staged)) this.#engines.destroy(RECEIVING, done)
+      else this.#engines.rename(RECEIVING, staged, done)
+    })
   }
 
   /** Gives up and removes what was received. */

@@ -9,6 +9,7 @@ export const BUGGIFY_SITES = [
   'backend/drop-rows',
   'backend/flush-due',
   'backend/one-row-chunk',
+  'backend/overloaded',
   'backend/sync-flush',
   'member/apply-between',
   'member/apply-one',

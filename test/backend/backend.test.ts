@@ -275,6 +275,24 @@ describe('snapshot', () => {
     expect(await given<readonly string[]>((done) => engines.list(done))).toEqual([])
   })
 
+  test('that comes twice does not take away what is being installed', async () => {
+    const source = await filled(new SimulatedEngines(defer))
+    const chunks = await chunksOf(await snapshotOf(source.backend))
+    const engines = new SimulatedEngines(defer)
+    await closed((await openFixture({ engines })).backend)
+    await receive(engines, 701, chunks)
+    // The second may end before, while and after the first takes the place of the live engine.
+    for (let turns = 0; turns < 12; turns++) {
+      const again = receive(engines, 701, chunks)
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.all([install(engines, 701), again])
+      const installed = await openFixture({ engines })
+      expect(installed.backend.consistentIndex).toBe(701)
+      await closed(installed.backend)
+      await receive(engines, 701, chunks)
+    }
+  })
+
   test('is installed wholly or not at all, wherever a crash cuts in', async () => {
     const source = await filled(new SimulatedEngines(defer))
     const chunks = await chunksOf(await snapshotOf(source.backend))
@@ -308,6 +326,33 @@ describe('snapshot', () => {
     const isOld = outcomes.filter((one) => one === '3:1 staged 1').length
     expect(new Set(outcomes)).toEqual(new Set(['3:1 staged 1', '701:49 staged 0']))
     expect(outcomes.slice(0, isOld).every((one) => one.startsWith('3:'))).toBe(true)
+  })
+
+  test.each([
+    false,
+    true,
+  ])('is of the index it says, whatever is written next (thread is early: %s)', async (isEarly) => {
+    const engines = new SimulatedEngines(defer, () => isEarly)
+    const { backend, store } = await openFixture({ engines })
+    put(store, 'a', '1')
+    applied(backend, 1)
+    await flushed(backend)
+    // Nothing is to be written for the snapshot; what comes before it is opened is not in it.
+    const opening = snapshotOf(backend)
+    put(store, 'a', '2')
+    applied(backend, 2)
+    const writing = flushed(backend)
+    const snapshot = await opening
+    expect(snapshot.index).toBe(1)
+    await receive(engines, 1, await chunksOf(snapshot))
+    await writing
+    expect(backend.writtenIndex).toBe(2)
+    await closed(backend)
+    await install(engines, 1)
+    const moved = await openFixture({ engines })
+    expect(moved.backend.consistentIndex).toBe(1)
+    expect(moved.store.currentRevision).toBe(2)
+    await closed(moved.backend)
   })
 
   test('leaves nothing open', async () => {

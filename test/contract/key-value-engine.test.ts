@@ -15,11 +15,19 @@ keyValueEngineContract('LevelDB', () => {
   }
 })
 
-keyValueEngineContract('the simulated engine', () => {
-  const engines = new SimulatedEngines((task) => setImmediate(task))
-  return {
-    engines,
-    powerLoss: (keep) => engines.powerLoss((count) => count - keep),
-    cleanUp: () => Promise.resolve(),
-  }
-})
+for (const isEarly of [false, true]) {
+  keyValueEngineContract(
+    `the simulated engine, whose thread is ${isEarly ? 'early' : 'late'}`,
+    () => {
+      const engines = new SimulatedEngines(
+        (task) => setImmediate(task),
+        () => isEarly,
+      )
+      return {
+        engines,
+        powerLoss: (keep) => engines.powerLoss((count) => count - keep),
+        cleanUp: () => Promise.resolve(),
+      }
+    },
+  )
+}

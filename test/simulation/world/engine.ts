@@ -10,6 +10,8 @@ import type {
   KeyValueEngines,
 } from '../../../src/ports/key-value-engine.js'
 
+import { diskError } from './disk.js'
+
 /** Runs a task later: the simulator's event queue, or setImmediate in plain tests. */
 export type Defer = (task: () => void) => void
 
@@ -47,13 +49,23 @@ interface Stored {
  */
 export class SimulatedEngines implements KeyValueEngines {
   readonly #defer: Defer
+  readonly #commitsEarly: () => boolean
   readonly #stored = new Map<string, Stored>()
   readonly #open = new Map<string, SimulatedEngine>()
+  /** Processes that had these engines and ended. */
+  #generation = 0
+  /** The next batch that is written fails; whether it is there afterwards is not known. */
+  failsNextWrite = false
   /** Snapshots and iterators that were not closed; zero when everything is quiet. */
   openHandles = 0
 
-  constructor(defer: Defer) {
+  /**
+   * `commitsEarly` says of each batch whether it is there, for readers and for whoever looks after a crash, as soon as
+   * it is handed over, long before its completion: an engine writes in a thread of its own.
+   */
+  constructor(defer: Defer, commitsEarly: () => boolean = () => false) {
     this.#defer = defer
+    this.#commitsEarly = commitsEarly
   }
 
   open(name: string, done: CompletionWith<KeyValueEngine | undefined>): void {
@@ -64,8 +76,13 @@ export class SimulatedEngines implements KeyValueEngines {
       }
       const stored = this.#stored.get(name) ?? { durable: new Map(), unsynced: [] }
       this.#stored.set(name, stored)
-      const engine = new SimulatedEngine(stored, this.#defer, {
+      const engine = new SimulatedEngine(stored, this.#defer, this.#commitsEarly, {
         onClose: () => this.#open.delete(name),
+        takeFailure: () => {
+          const fails = this.failsNextWrite
+          this.failsNextWrite = false
+          return fails
+        },
         count: (change) => {
           this.openHandles += change
         },
@@ -103,8 +120,24 @@ export class SimulatedEngines implements KeyValueEngines {
     })
   }
 
+  /**
+   * The engines as one process has them: once it has ended, nothing that is left of it does anything any more, and
+   * nothing that it waited for comes.
+   */
+  ofProcess(): KeyValueEngines {
+    const generation = this.#generation
+    const isAlive = (): boolean => generation === this.#generation
+    return {
+      open: (name, done) => isAlive() && this.open(name, done),
+      list: (done) => isAlive() && this.list(done),
+      rename: (from, to, done) => isAlive() && this.rename(from, to, done),
+      destroy: (name, done) => isAlive() && this.destroy(name, done),
+    }
+  }
+
   /** The process ends: engines are gone, what was written stays. */
   crash(): void {
+    this.#generation++
     for (const engine of this.#open.values()) engine.kill()
     this.#open.clear()
     this.openHandles = 0
@@ -152,12 +185,15 @@ class SimulatedSnapshot implements EngineSnapshot {
 
 interface Handles {
   readonly onClose: () => void
+  /** Whether this write is the one that fails. */
+  readonly takeFailure: () => boolean
   readonly count: (change: 1 | -1) => void
 }
 
 class SimulatedEngine implements KeyValueEngine {
   readonly #stored: Stored
   readonly #defer: Defer
+  readonly #commitsEarly: () => boolean
   readonly #handles: Handles
   /** Everything written. Replaced, never changed, while someone may look at it. */
   #content: Map<string, Uint8Array>
@@ -166,8 +202,9 @@ class SimulatedEngine implements KeyValueEngine {
   #isDead = false
   #isWriting = false
 
-  constructor(stored: Stored, defer: Defer, handles: Handles) {
+  constructor(stored: Stored, defer: Defer, commitsEarly: () => boolean, handles: Handles) {
     this.#stored = stored
+    this.#commitsEarly = commitsEarly
     this.#handles = handles
     // A dead engine completes nothing.
     this.#defer = (task) =>
@@ -273,9 +310,19 @@ class SimulatedEngine implements KeyValueEngine {
   #write(changes: readonly Change[], sync: boolean, done: Completion): void {
     if (this.#isWriting) throw new Error('one write at a time per engine')
     this.#isWriting = true
+    const isEarly = this.#commitsEarly()
+    const fails = this.#handles.takeFailure()
+    const commit = (): void => {
+      if (changes.length > 0) this.#commit([...changes], sync)
+    }
+    if (isEarly) commit()
     this.#defer(() => {
       this.#isWriting = false
-      if (changes.length > 0) this.#commit([...changes], sync)
+      if (fails) {
+        done(diskError('IO', 'the engine'))
+        return
+      }
+      if (!isEarly) commit()
       done(undefined)
     })
   }
