@@ -121,6 +121,7 @@ export class Member implements PeerEvents {
   #confState: ConfState
   #isStopped = false
   #isDefragmenting = false
+  #isRaisingNoSpace = false
   /** Figures for metrics. */
   readonly counts = {
     slowApplies: 0,
@@ -491,10 +492,17 @@ export class Member implements PeerEvents {
     return this.backend.sizeBytes + bytes < this.settings.quotaBytes
   }
 
-  /** Tells the whole cluster that this member's quota is used up. */
+  /**
+   * Tells the whole cluster that this member's quota is used up; one such proposal is under way at
+   * most.
+   */
   raiseNoSpace(): void {
+    if (this.#isRaisingNoSpace) return
+    this.#isRaisingNoSpace = true
     const encoded = AlarmRequest.encode({ action: 'ACTIVATE', memberID: this.id, alarm: 'NOSPACE' })
-    this.propose('alarm', encoded, () => undefined)
+    this.propose('alarm', encoded, () => {
+      this.#isRaisingNoSpace = false
+    })
   }
 
   /**
@@ -762,7 +770,8 @@ export class Member implements PeerEvents {
   #onV3Applied(entry: V3Request, isOverQuota: boolean): void {
     if (entry.operation === 'leaseRevoke') this.#leases.onRevoked(leaseId(entry.request.ID))
     if (entry.operation === 'compaction') this.#compactor.poke()
-    if (isOverQuota && this.isLeader) this.raiseNoSpace()
+    // Whoever runs out tells so, leader or not: the others may have room still (as etcd does).
+    if (isOverQuota && !this.#state.alarms.isActive('NOSPACE')) this.raiseNoSpace()
   }
 
   /** The state of another member has taken the place of ours. */
