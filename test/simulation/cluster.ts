@@ -33,17 +33,21 @@ export class Cluster {
   readonly #context: NodeContext
   readonly #prng: Prng
   #replacement: Replacement | undefined
-  /** While false, what ended stays down. */
-  restarts = true
+  /** Members that stay as they are: what ended is not started again, and no change of membership goes on. */
+  outside: ReadonlySet<SimulatedNode> = new Set()
+
+  readonly #votersCommitted: () => ReadonlySet<bigint>
 
   constructor(
     world: World,
     options: SimulationOptions,
     adapters: readonly NodeAdapter[],
+    votersCommitted: () => ReadonlySet<bigint>,
     afterEvent: (node: SimulatedNode) => void,
   ) {
     this.world = world
     this.options = options
+    this.#votersCommitted = votersCommitted
     this.#prng = world.prng.fork('cluster')
     this.network = new SimulatedNetwork(
       world.queue,
@@ -88,7 +92,10 @@ export class Cluster {
   }
 
   get leader(): SimulatedNode | undefined {
-    return this.nodes.find((node) => node.isUp && node.member?.isLeader === true)
+    const leads = ({ isUp, member }: SimulatedNode): boolean => isUp && member?.isLeader === true
+    return (
+      this.nodes.find((node) => leads(node) && !this.outside.has(node)) ?? this.nodes.find(leads)
+    )
   }
 
   /** The member that has applied most: what it says of membership is committed. */
@@ -118,9 +125,10 @@ export class Cluster {
   }
 
   crash(node: SimulatedNode, kind: 'crash' | 'power-loss'): void {
-    if (node.isDown) return
-    node.kill(kind)
-    this.restartLater(node)
+    const { isDown } = node
+    // A machine whose process has ended can lose power as well, and what the process left unsynced.
+    if (!isDown || kind === 'power-loss') node.kill(kind)
+    if (!isDown) this.restartLater(node)
   }
 
   restartLater(node: SimulatedNode): void {
@@ -133,14 +141,33 @@ export class Cluster {
   /** Starts a machine again that was a member and may be one still. */
   restart(node: SimulatedNode): void {
     const isReplaced = this.#replacement?.node === node && this.#replacement.stage !== 'promoting'
-    if (!node.isDown || !this.restarts || isReplaced || node.memberId === undefined) return
-    if (node.isRuined) return
+    if (!node.isDown || isReplaced || node.memberId === undefined) return
+    if (node.isRuined || this.outside.has(node)) return
     const directory = node.disk.stat('/data/member/wal')
     if (directory === undefined) {
       this.#beginAgain(node)
       return
     }
     node.boot({ kind: 'restart' })
+  }
+
+  /** Whatever was done to a machine on purpose is done no more; a process that is down begins soon. */
+  heal(node: SimulatedNode): void {
+    node.resume()
+    node.disk.isFull = false
+    node.disk.failsNextWrite = false
+    node.engines.failsNextWrite = false
+    if (node.isDown) this.restartLater(node)
+  }
+
+  /** Who votes, as the last committed change of membership says. */
+  get votersCommitted(): ReadonlySet<bigint> {
+    return this.#votersCommitted()
+  }
+
+  /** The machine whose membership is being changed now. */
+  get changing(): SimulatedNode | undefined {
+    return this.#replacement?.node
   }
 
   /** Replaces a member by an empty one, if nothing of the kind is under way. */
@@ -229,7 +256,7 @@ export class Cluster {
   #supervise(): void {
     this.world.queue.after(SUPERVISE_US, () => {
       const replacement = this.#replacement
-      const view = this.foremost
+      const view = this.outside.size === 0 ? this.foremost : undefined
       if (replacement === undefined && view !== undefined) this.#replaceRuined(view)
       if (replacement !== undefined && view !== undefined) this.#advance(replacement, view)
       this.#supervise()

@@ -1,72 +1,71 @@
 import { BUGGIFY_SITES, COVERAGE_MARKS } from '../../src/base/buggify.js'
-import { FAULTS, type SimulationOptions } from './options.js'
+import { FAULTS, type SimulationOptions, swarm } from './options.js'
+import { REACHED_FAILPOINTS } from './simulated-seam.js'
+import { type Mark, WORLD_MARKS } from './world/marks.js'
 
-/** What the world does by itself, beside the faults that are struck. */
-const WORLD_MARKS = [
-  'lost',
-  'doubled',
-  'overtaken',
-  'overflow',
-  'clogged',
-  'snapshot-sent',
-  'snapshot-failed',
-  'torn-write',
-  'torn-page',
-  'torn-sector',
-  'lost-name',
-  'no-space',
-  'disk-stall',
-  'stopped-by-disk',
-  'clock-periodic',
-  'clock-noisy',
-  'refused-damaged',
-  'ruined-replaced',
-  'member-added',
-  'alarm-disarmed',
-  'hash-compared',
-] as const
-
-/** Everything that a set of runs can come across, as the marks of its results call it. */
-export const COVERAGE: readonly string[] = [
-  ...FAULTS,
-  ...WORLD_MARKS,
-  ...BUGGIFY_SITES.map((site) => `site ${site}`),
-  ...COVERAGE_MARKS.map((name) => `mark ${name}`),
+/** Everything that a set of runs has to come across. */
+export const COVERAGE: readonly Mark[] = [
+  ...new Set<Mark>([
+    ...FAULTS,
+    ...WORLD_MARKS,
+    ...BUGGIFY_SITES.map((site) => `site ${site}` as const),
+    ...COVERAGE_MARKS.map((name) => `mark ${name}` as const),
+    ...REACHED_FAILPOINTS.map((name) => `ends at ${name}` as const),
+  ]),
 ]
 
-export const unhit = (marks: ReadonlyMap<string, number>): readonly string[] =>
+export const unhit = (marks: ReadonlyMap<Mark, number>): readonly Mark[] =>
   COVERAGE.filter((name) => !marks.has(name))
 
+/** The runs of a night: together they come across everything. */
+export const NIGHTLY_SEEDS: readonly number[] = Array.from({ length: 200 }, (_, at) => 31_000 + at)
+
+/** A few of them that did so when they were last chosen: where to look first. */
+export const COVERAGE_SEEDS: readonly number[] = [
+  31_022, 31_014, 31_018, 31_052, 31_035, 31_060, 31_023, 31_036, 31_046, 31_015, 31_042,
+]
+
 /** A run in which everything may happen, often; each drawn differently. */
-export function everything(options: SimulationOptions, at: number): SimulationOptions {
+export function everything(seed: number): SimulationOptions {
+  const options = swarm(seed)
+  // Power that is lost while much is on its way to a disk tears it.
+  const hasSlowDisks = seed % 4 >= 2
   const each = Object.fromEntries(FAULTS.map((kind) => [kind, 2])) as SimulationOptions['faults']
   const work = Object.fromEntries(Object.keys(options.workload).map((kind) => [kind, 3]))
   return {
     ...options,
-    memberCount: at % 2 === 0 ? 3 : 5,
+    memberCount: seed % 2 === 0 ? 3 : 5,
+    clientCount: 6,
     watcherCount: 4,
     keyCount: 5,
     thinkMeanMs: 30,
     faultMeanMs: 500,
     safetySeconds: 30,
-    workload: { ...(work as SimulationOptions['workload']), put: 12 },
+    workload: {
+      ...(work as SimulationOptions['workload']),
+      put: 12,
+      'put-large': hasSlowDisks ? 25 : 8,
+    },
     faults: {
       ...each,
       'power-loss-all': 1,
       'crash-within': 5,
       'bad-snapshot': 5,
-      'power-loss': 5,
+      'power-loss': hasSlowDisks ? 10 : 5,
+      'misdirected-write': 10,
       'disarm-alarm': 6,
     },
     network: {
       delayMeanUs: 1000,
       lossPerMille: 5,
       duplicatePerMille: 20,
-      reorders: at % 2 === 0,
+      reorders: seed % 2 === 0,
       reportPerMille: 500,
       tornSnapshotPerMille: 200,
     },
-    disk: { latencyMeanUs: at % 4 < 2 ? 1000 : 20_000, stallPerMille: 2 },
+    disk: hasSlowDisks
+      ? { latencyMeanUs: 20_000, stallPerMille: 10 }
+      : { latencyMeanUs: 1000, stallPerMille: 2 },
     member: {
       ...options.member,
       snapshotCount: 20,
@@ -76,12 +75,13 @@ export function everything(options: SimulationOptions, at: number): SimulationOp
       backendBatchChangesMax: 100,
     },
     world: {
-      buggify: BUGGIFY_SITES.filter((_, site) => site % 3 === at % 3),
+      buggify: BUGGIFY_SITES.filter((_, site) => site % 3 === seed % 3),
       partitionMode: 'uniform-partition',
       partitionStabilityMs: 300,
       linkMessagesMax: 20,
-      wall: at % 2 === 0 ? 'periodic' : 'noisy',
-      quotaBytes: at % 2 === 0 ? 30_000 : 0,
+      wall: seed % 2 === 0 ? 'periodic' : 'noisy',
+      quotaBytes: seed % 2 === 0 ? 60_000 : 0,
+      compactionMeanMs: seed % 3 === 0 ? 300 : 0,
     },
   }
 }

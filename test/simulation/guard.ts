@@ -16,14 +16,23 @@ export async function withoutRealWorld<T>(run: () => Promise<T>): Promise<T> {
   const kept = new Map<string, unknown>(FORBIDDEN.map((name) => [name, globals[name]]))
   const random = Math.random
   const now = performance.now
+  const { hrtime } = process
+  const { getRandomValues, randomUUID } = crypto
   for (const name of FORBIDDEN) globals[name] = forbid(name)
   Math.random = forbid('Math.random')
   performance.now = forbid('performance.now')
+  process.hrtime = Object.assign(forbid('process.hrtime'), { bigint: forbid('process.hrtime') })
+  Object.assign(crypto, {
+    getRandomValues: forbid('crypto.getRandomValues'),
+    randomUUID: forbid('crypto.randomUUID'),
+  })
   try {
     return await run()
   } finally {
     for (const [name, value] of kept) globals[name] = value
     Math.random = random
     performance.now = now
+    process.hrtime = hrtime
+    Object.assign(crypto, { getRandomValues, randomUUID })
   }
 }

@@ -1,42 +1,39 @@
-/**
- * npm run sim -- --seed 42 [--trace] [--shrink] [--options FILE] [--without NAME]... [--count K] [--minutes M]
- * [--keep-going] [--ledger FILE] [--show-options] [--everything | --wild] [--history FILE], or --known-bugs [--bug 'part of a name']
- */
+/** `npm run sim`: the simulator from the command line; `arguments.ts` has the usage. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { everything, unhit } from './coverage.js'
+import { type Arguments, parseArguments, USAGE, UsageError } from './arguments.js'
+import { everything, NIGHTLY_SEEDS, unhit } from './coverage.js'
 import { reportFailure } from './failure-report.js'
 import { searchKnownBugs } from './known-bugs/search.js'
-import { type SimulationOptions, swarm, wild } from './options.js'
+import { type SimulationOptions, swarm } from './options.js'
 import { namesIn, shrink, without } from './shrink.js'
 import { type RunResult, runSimulation } from './simulation.js'
+import type { Mark } from './world/marks.js'
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    minutes: { type: 'string' },
-    count: { type: 'string' },
-    'keep-going': { type: 'boolean', default: false },
-    ledger: { type: 'string' },
-    options: { type: 'string' },
-    without: { type: 'string', multiple: true, default: [] },
-    shrink: { type: 'boolean', default: false },
-    'show-options': { type: 'boolean', default: false },
-    everything: { type: 'boolean', default: false },
-    wild: { type: 'boolean', default: false },
-    'known-bugs': { type: 'boolean', default: false },
-    bug: { type: 'string', default: '' },
-    history: { type: 'string' },
-  },
-})
+function argumentsOrExit(): Arguments {
+  try {
+    return parseArguments(process.argv.slice(2))
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`${error.message}\n\n${USAGE}`)
+    process.exit(2)
+  }
+}
 
-const firstSeed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed)
+const given = argumentsOrExit()
+if (given.wantsHelp) {
+  console.log(USAGE)
+  process.exit(0)
+}
+const firstSeed = given.isNightly
+  ? (NIGHTLY_SEEDS[0] ?? 0)
+  : (given.seed ?? Date.now() % 1_000_000_000)
 const startedMs = performance.now()
 const isLate = (): boolean =>
-  values.minutes !== undefined && performance.now() - startedMs > Number(values.minutes) * 60_000
-const isMany = values.minutes !== undefined || values.count !== undefined
-const count = values.count === undefined ? Number.POSITIVE_INFINITY : Number(values.count)
+  given.minutes !== undefined && performance.now() - startedMs > given.minutes * 60_000
+const isMany = given.isNightly || given.minutes !== undefined || given.count !== undefined
+const count = given.isNightly
+  ? NIGHTLY_SEEDS.length
+  : (given.count ?? (isMany ? Number.POSITIVE_INFINITY : 1))
 
 /** Speed is measured in the processor's time: the machine may be busy with something else. */
 function report(result: RunResult, options: SimulationOptions, tookMs: number): void {
@@ -44,7 +41,7 @@ function report(result: RunResult, options: SimulationOptions, tookMs: number): 
   const speed = (virtualSeconds * 1000) / tookMs
   const line = `seed ${seed} hash ${hash} ${virtualSeconds.toFixed(1)} s virtual, ${tookMs.toFixed(0)} ms of processor (x${speed.toFixed(0)}), ${events} events, ${operations} operations, ${revisions} entries`
   if (violation === undefined) {
-    if (!isMany || values.trace) console.log(line)
+    if (!isMany || given.isTraced) console.log(line)
     return
   }
   console.log(`${line}\n${reportFailure(result, options, '')}`)
@@ -52,16 +49,16 @@ function report(result: RunResult, options: SimulationOptions, tookMs: number): 
 
 /** The run's options: from a file or drawn, less what `--without` names. */
 function optionsOf(seed: number): SimulationOptions {
-  const calm = values.wild ? wild(seed) : swarm(seed)
-  const swarmed = values.everything ? everything(swarm(seed), seed) : calm
-  const drawn: SimulationOptions =
-    values.options === undefined
+  const swarmed = given.isEverything || given.isNightly ? everything(seed) : swarm(seed)
+  const drawn =
+    given.options === undefined
       ? swarmed
-      : (JSON.parse(readFileSync(values.options, 'utf8')) as SimulationOptions)
-  for (const name of values.without) {
+      : (JSON.parse(readFileSync(given.options, 'utf8')) as SimulationOptions)
+  for (const name of given.without) {
     if (!namesIn(drawn).includes(name)) console.log(`nothing called ${name} is on in this run`)
   }
-  return values.without.reduce(without, drawn)
+  const safetySeconds = given.seconds ?? drawn.safetySeconds
+  return given.without.reduce(without, { ...drawn, safetySeconds })
 }
 
 async function shrunk(result: RunResult, options: SimulationOptions): Promise<void> {
@@ -77,28 +74,26 @@ async function shrunk(result: RunResult, options: SimulationOptions): Promise<vo
   console.log(`smallest:\n${reportFailure(again, smallest, '-smallest')}`)
 }
 
-if (values['known-bugs']) {
-  const searches = await searchKnownBugs(values.bug, (search) =>
-    console.log(JSON.stringify(search)),
-  )
+if (given.seeksKnownBugs) {
+  const searches = await searchKnownBugs(given.bug, (search) => console.log(JSON.stringify(search)))
   process.exit(searches.every(({ seed }) => seed !== undefined) ? 0 : 1)
 }
 
-const marks = new Map<string, number>()
+const marks = new Map<Mark, number>()
 let runs = 0
 let failures = 0
 let virtualSeconds = 0
-for (let at = 0; at < (isMany ? count : 1) && !isLate(); at++) {
+for (let at = 0; at < count && !isLate(); at++) {
   const seed = firstSeed + at
   const cpuBefore = process.cpuUsage()
   const options = optionsOf(seed)
-  if (values['show-options']) console.log(JSON.stringify(options, undefined, 1))
-  const sink = values.trace ? { sink: (line: string) => console.log(line) } : {}
+  if (given.showsOptions) console.log(JSON.stringify(options, undefined, 1))
+  const sink = given.isTraced ? { sink: (line: string) => console.log(line) } : {}
   const result = await runSimulation({ seed, options, ...sink })
   const cpu = process.cpuUsage(cpuBefore)
-  if (values.history !== undefined)
+  if (given.history !== undefined)
     writeFileSync(
-      values.history,
+      given.history,
       `${result
         .history()
         .map((line) => JSON.stringify(line))
@@ -111,8 +106,8 @@ for (let at = 0; at < (isMany ? count : 1) && !isLate(); at++) {
   if (result.violation === undefined) continue
   failures++
   process.exitCode = 1
-  if (values.shrink) await shrunk(result, options)
-  if (!values['keep-going']) break
+  if (given.shrinks) await shrunk(result, options)
+  if (!given.keepsGoing) break
 }
 if (isMany) {
   const total = process.cpuUsage()
@@ -128,6 +123,9 @@ if (isMany) {
     marks: Object.fromEntries([...marks].sort(([a], [b]) => (a < b ? -1 : 1))),
   }
   console.log(JSON.stringify(summary))
-  if (values.everything && unhit(marks).length > 0) process.exitCode = 1
-  if (values.ledger !== undefined) appendFileSync(values.ledger, `${JSON.stringify(summary)}\n`)
+  if (given.isNightly && unhit(marks).length > 0) {
+    console.log(`never reached: ${unhit(marks).join(', ')}`)
+    process.exitCode = 1
+  }
+  if (given.ledger !== undefined) appendFileSync(given.ledger, `${JSON.stringify(summary)}\n`)
 }

@@ -27,11 +27,12 @@ export class Nemesis {
     this.#later()
   }
 
-  /** No more faults, and what was broken on purpose is whole again. */
+  /** No more faults; what is between the machines is whole again. What ails a machine is healed by the cluster. */
   stop(): void {
     this.#isStopped = true
-    const { network, nodes, options, seam } = this.#cluster
+    const { network, options, seam } = this.#cluster
     network.healAll()
+    network.unclogAll()
     seam.calm()
     this.#operator.keepFreeOfAlarms()
     network.options = {
@@ -39,12 +40,6 @@ export class Nemesis {
       lossPerMille: 0,
       duplicatePerMille: 0,
       tornSnapshotPerMille: 0,
-    }
-    for (const node of nodes) {
-      node.resume()
-      node.disk.isFull = false
-      node.disk.failsNextWrite = false
-      if (node.isDown) this.#cluster.restartLater(node)
     }
   }
 
@@ -130,6 +125,11 @@ export class Nemesis {
         if (!node.isUp) return false
         node.mayFail = true
         node.disk.failsNextWrite = true
+        return true
+      case 'failed-engine-write':
+        if (!node.isUp) return false
+        node.mayFail = true
+        node.engines.failsNextWrite = true
         return true
       case 'disk-full':
         node.mayFail = true

@@ -95,6 +95,8 @@ export class SimulatedNode implements Host {
   member: Member | undefined
   storage: MemoryStorage | undefined
   events: PeerEvents | undefined
+  /** The core of the process that is up, for looking at only. */
+  raft: RawNode | undefined
   /** The process said that it cannot go on. */
   isDying = false
   /** Disk faults were injected into this process: it may stop. */
@@ -138,8 +140,10 @@ export class SimulatedNode implements Host {
     }
     this.disk = new SimulatedDisk({ latencyUs, complete }, diskPrng)
     const enginePrng = world.prng.fork(`engine/${place}`)
-    this.engines = new SimulatedEngines((task) =>
-      this.defer(TURN_US + enginePrng.skewed(latencyMeanUs / 2), task),
+    const threadPrng = world.prng.fork(`engine-thread/${place}`)
+    this.engines = new SimulatedEngines(
+      (task) => this.defer(TURN_US + enginePrng.skewed(latencyMeanUs / 2), task),
+      () => threadPrng.perMille(500),
     )
   }
 
@@ -205,7 +209,7 @@ export class SimulatedNode implements Host {
     const { incarnation } = this
     if (beginning.kind !== 'restart') this.beginning = beginning
     this.isDying = false
-    this.mayFail = this.disk.isFull || this.disk.failsNextWrite
+    this.mayFail = this.disk.isFull || this.disk.failsNextWrite || this.engines.failsNextWrite
     this.#context.world.trace.event(this.place, `boot-${beginning.kind}`, incarnation)
     this.#boot(beginning, incarnation).catch((error: unknown) => {
       if (incarnation === this.incarnation) this.#failed(error)
@@ -234,6 +238,7 @@ export class SimulatedNode implements Host {
     this.#held = []
     this.member = undefined
     this.storage = undefined
+    this.raft = undefined
     this.events = undefined
     if (kind === 'crash' && !this.disk.isDishonest) {
       this.disk.crash()
@@ -360,7 +365,7 @@ export class SimulatedNode implements Host {
       snapshotFilesMax: drawn.walFilesMax,
       progressIntervalMs: 1000,
       fragmentBytes: 2_000_000,
-      engines: this.engines,
+      engines: this.engines.ofProcess(),
       snapshotFiles: place.snapshots,
       clock: this.clock,
       scheduler,
@@ -383,8 +388,10 @@ export class SimulatedNode implements Host {
         this.#end(reason, message + detail)
       },
       adapt: {
-        node: (node) =>
-          adapters.reduce((made, adapter) => adapter.node?.(this, made) ?? made, node),
+        node: (node) => {
+          this.raft = node
+          return adapters.reduce((made, adapter) => adapter.node?.(this, made) ?? made, node)
+        },
         log: (log) => adapters.reduce((made, adapter) => adapter.log?.(this, made) ?? made, log),
       },
     })
@@ -411,9 +418,9 @@ export class SimulatedNode implements Host {
   }
 
   /** The process ended in the middle of something. */
-  #panicked({ message }: SimulatedPanic): void {
+  #panicked({ at, message }: SimulatedPanic): void {
     const { world, onEnded } = this.#context
-    world.mark(message)
+    world.mark(`ends at ${at}`)
     world.trace.event(this.place, message)
     this.kill('crash')
     onEnded(this, 'panicked', message)
@@ -464,9 +471,11 @@ function panicIn(error: unknown): SimulatedPanic | undefined {
   return error instanceof Error ? panicIn(error.cause) : undefined
 }
 
-/** Whether a start was refused for what the disk holds. */
+/** Whether a start was refused for what the disk holds, in words that tell an operator so. */
 const isRefusal = (error: Error): boolean =>
-  error instanceof WalError || error instanceof SnapshotError
+  error instanceof WalError ||
+  error instanceof SnapshotError ||
+  error.message.includes('replace this member')
 
 function describeError(error: Error): string {
   const cause = error.cause instanceof Error ? ` <- ${describeError(error.cause)}` : ''

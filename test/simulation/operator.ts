@@ -29,7 +29,14 @@ export class Operator {
     })
     for (const node of nodes) {
       const each = node.member
-      if (!node.isUp || each === undefined || !each.isServing || each.isDefragmenting) continue
+      if (
+        !node.isUp ||
+        node.isPaused ||
+        each === undefined ||
+        !each.isServing ||
+        each.isDefragmenting
+      )
+        continue
       node.run(node.incarnation, () => each.defragment(() => undefined))
     }
     this.#cluster.world.mark('alarm-disarmed')

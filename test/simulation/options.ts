@@ -68,7 +68,7 @@ const FIRST_FAULTS = [
   'clock-step',
   'check-hashes',
 ] as const
-/** Those that known bugs are looked for without: their windows of seeds were found so. */
+/** Those that known bugs are looked for without, unless they ask for them: their windows of seeds were found so. */
 export const LATER_FAULTS = [
   'clog',
   'swizzle-clog',
@@ -78,10 +78,14 @@ export const LATER_FAULTS = [
   'misdirected-write',
   'bad-snapshot',
   'disarm-alarm',
+  'failed-engine-write',
 ] as const
 export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS] as const
 type Faults = Record<FaultKind, number>
 export type FaultKind = (typeof FAULTS)[number]
+
+/** Chance that one of the later faults happens in a run. */
+const LATER_PER_MILLE = 300
 
 const DRAWN_WORK = [
   'put',
@@ -122,6 +126,9 @@ function weights<Kind extends string>(
 }
 
 const NO_WORK = Object.fromEntries(WORK.map((kind) => [kind, 0])) as Record<WorkKind, number>
+
+/** What somebody does who keeps the history short: looks how far it is, and compacts. */
+export const COMPACTION_WORK = { ...NO_WORK, get: 1, compact: 3 }
 
 /** What a key-value user of etcd does, much of everything. */
 const ETCD_MIX = {
@@ -165,8 +172,20 @@ function trafficMix(prng: Prng): Record<WorkKind, number> | undefined {
   return prng.pick([undefined, undefined, ETCD_MIX, KUBERNETES_MIX])
 }
 
-/** Swarm: which faults happen at all, and how often, differs from run to run. */
+/** Swarm: which faults happen at all, and how often, differs from run to run, as does the world around them. */
 export function swarm(seed: number): SimulationOptions {
+  const options = drawFirst(seed)
+  if (FIRST_FAULTS.every((kind) => options.faults[kind] === 0)) return options
+  const later = weights(new Prng(seed).fork('later'), LATER_FAULTS, LATER_PER_MILLE)
+  return {
+    ...options,
+    world: drawWorld(new Prng(seed).fork('world')),
+    faults: { ...options.faults, ...later },
+  }
+}
+
+/** Without the later faults, in a plain world. */
+export function drawFirst(seed: number): SimulationOptions {
   const prng = new Prng(seed).fork('options')
   const isQuiet = prng.perMille(100)
   const drawn = weights(prng, DRAWN_WORK, 700)
@@ -223,16 +242,5 @@ export function swarm(seed: number): SimulationOptions {
       ...(Object.fromEntries(LATER_FAULTS.map((kind) => [kind, 0])) as Faults),
       ...weights(prng, FIRST_FAULTS, isQuiet ? 0 : 400),
     },
-  }
-}
-
-/** The same, and every other fault, site and shape of the world beside it. */
-export function wild(seed: number): SimulationOptions {
-  const options = swarm(seed)
-  const prng = new Prng(seed).fork('wild')
-  return {
-    ...options,
-    world: drawWorld(new Prng(seed).fork('world')),
-    faults: { ...options.faults, ...weights(prng, LATER_FAULTS, 400) },
   }
 }

@@ -102,6 +102,7 @@ const WORLD_PARTS: Readonly<Record<string, (options: SimulationOptions) => Simul
   'disk-stalls': (now) => ({ ...now, disk: { ...now.disk, stallPerMille: 0 } }),
   drift: (now) => ({ ...now, clocks: { driftPpmMax: 0, creepUs: 0 } }),
   'stray-wall-clocks': (now) => ({ ...now, world: { ...now.world, wall: 'steady' } }),
+  'compaction-often': (now) => ({ ...now, world: { ...now.world, compactionMeanMs: 0 } }),
   quota: (now) => ({ ...now, world: { ...now.world, quotaBytes: 0 } }),
 }
 

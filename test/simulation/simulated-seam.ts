@@ -19,7 +19,14 @@ import type { World } from './world/world.js'
 const FIRES_PER_MILLE = 250
 
 /** A process ends in the middle of what it does. Like a failed invariant, nobody may catch it. */
-export class SimulatedPanic extends InvariantViolation {}
+export class SimulatedPanic extends InvariantViolation {
+  readonly at: FailpointName
+
+  constructor(at: FailpointName, message: string) {
+    super(message)
+    this.at = at
+  }
+}
 
 /** Where the program asks what this run wants of it: sites, coverage marks, failpoints. */
 export class SimulatedSeam implements SimulationSeam {
@@ -54,7 +61,8 @@ export class SimulatedSeam implements SimulationSeam {
       random: () => this.#prng.below(1000) / 1000,
       sleep: () => undefined,
       panic: (message) => {
-        if (this.isRunning) throw new SimulatedPanic(message)
+        const at = FAILPOINT_NAMES.find((name) => message.endsWith(` ${name}`))
+        if (this.isRunning && at !== undefined) throw new SimulatedPanic(at, message)
       },
       print: () => undefined,
     })
@@ -81,11 +89,10 @@ function disarmAll(): void {
   for (const name of FAILPOINT_NAMES) disarmFailpoint(name)
 }
 
-/** Failpoints that a simulated process comes past. */
+/** Failpoints that a simulated process comes past, outside of promises. */
 export const REACHED_FAILPOINTS = [
   'afterCommit',
   'afterStartDBTxn',
-  'applyAfterOpenSnapshot',
   'applyBeforeOpenSnapshot',
   'beforeApplyOneConfChange',
   'beforeApplyOneEntryNormal',
@@ -101,10 +108,8 @@ export const REACHED_FAILPOINTS = [
   'compactBeforeSetFinishedCompact',
   'defragBeforeCopy',
   'defragBeforeRename',
-  'raftAfterApplySnap',
   'raftAfterSave',
   'raftBeforeAdvance',
-  'raftBeforeApplySnap',
   'raftBeforeFollowerSend',
   'raftBeforeLeaderSend',
   'raftBeforeSave',

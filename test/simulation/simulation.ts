@@ -3,9 +3,19 @@ import { CommitHistory } from './checkers/commit-history.js'
 import { compareWithModel } from './checkers/final-state.js'
 import { findLeak } from './checkers/leaks.js'
 import { checkLeases } from './checkers/lease-time.js'
+import { MembershipChanges } from './checkers/membership-changes.js'
 import { onlineCheckers } from './checkers/online-checkers.js'
 import { checkWatch } from './checkers/watch-guarantees.js'
 import { Cluster } from './cluster.js'
+import {
+  type Core,
+  describeMembers,
+  describeShortly,
+  drawCore,
+  isCoreSettled,
+  reunite,
+  separate,
+} from './core.js'
 import { withoutRealWorld } from './guard.js'
 import { History } from './history.js'
 import { asLines } from './linearizability/as-lines.js'
@@ -14,12 +24,13 @@ import { replayCheck } from './linearizability/replay-check.js'
 import { checkV2, compareV2 } from './linearizability/v2-check.js'
 import { searchCheck } from './linearizability/windows.js'
 import { compareHashes, Nemesis } from './nemesis.js'
-import type { NodeAdapter } from './node.js'
-import { type SimulationOptions, swarm } from './options.js'
+import type { NodeAdapter, SimulatedNode } from './node.js'
+import { COMPACTION_WORK, type SimulationOptions, swarm } from './options.js'
 import { Client } from './workload/client.js'
 import { V2Client } from './workload/v2-client.js'
 import { WatchClient } from './workload/watch-client.js'
 import { CREEP_US_MAX } from './world/clock.js'
+import type { Mark } from './world/marks.js'
 import type { TraceSink } from './world/trace.js'
 import { type Violation, World } from './world/world.js'
 
@@ -28,6 +39,8 @@ const MICROTASK_HOPS = 16
 /** In the liveness phase everything must be answered and equal within, virtual microseconds. */
 const LIVENESS_US = 90_000_000
 const SECOND_US = 1_000_000
+/** So long clients go on with a core alone, virtual microseconds. */
+const CORE_WORK_US = 3_000_000
 /** Once everything is answered, whatever is held is let go within, virtual microseconds. */
 const QUIET_US = 10_000_000
 
@@ -39,7 +52,7 @@ export interface RunResult {
   readonly events: number
   readonly operations: number
   readonly revisions: number
-  readonly marks: ReadonlyMap<string, number>
+  readonly marks: ReadonlyMap<Mark, number>
   /** What clients did and saw, for `npm run checker`. */
   readonly history: () => readonly HistoryLine[]
 }
@@ -73,22 +86,32 @@ export class Simulation {
     this.#commits = new CommitHistory(this.#world, (commit, by) =>
       this.#observer.onCommitted(commit, by),
     )
+    const membership = new MembershipChanges(this.#world)
     const observer = new Observer(
-      onlineCheckers(this.#world, this.#commits, () => this.#cluster.nodes),
+      onlineCheckers(this.#world, this.#commits, membership, () => this.#cluster.nodes),
     )
     this.#observer = observer
     this.#cluster = new Cluster(
       this.#world,
       this.#options,
       [observer.inner, ...(adapters ?? []), observer.outer],
+      () => membership.voters,
       (node) => observer.afterEvent(node),
     )
     this.#cluster.network.onSent = (message) => {
       const from = this.#cluster.nodes.find(({ memberId }) => memberId === message.from)
       if (from !== undefined) observer.onSent(from, message)
     }
+    this.#cluster.network.onSnapshotChunk = ({ place }, message, chunk) => {
+      const from = this.#cluster.nodes[place]
+      if (from !== undefined) observer.onSnapshotChunk(from, message, chunk)
+    }
     this.#history.onCalled = (operation) => observer.onCalled(operation)
     this.#history.onAnswered = (operation) => observer.onAnswered(operation)
+    this.#world.trace.describe = (place) => {
+      const node = this.#cluster.nodes[place]
+      return node === undefined ? ''.padEnd(36) : describeShortly(node)
+    }
     this.#nemesis = new Nemesis(this.#cluster)
     const context = {
       world: this.#world,
@@ -98,6 +121,12 @@ export class Simulation {
     }
     for (let id = 1; id <= this.#options.clientCount; id++)
       this.#clients.push(new Client(id, context))
+    const { compactionMeanMs } = this.#options.world
+    if (compactionMeanMs > 0) {
+      const work = { thinkMeanMs: compactionMeanMs, workload: COMPACTION_WORK }
+      const id = this.#options.clientCount + 1
+      this.#clients.push(new Client(id, { ...context, options: { ...this.#options, ...work } }))
+    }
     for (let id = 1; id <= this.#options.v2ClientCount; id++)
       this.#v2Clients.push(new V2Client(id, context))
     for (let id = 1; id <= this.#options.watcherCount; id++)
@@ -115,10 +144,14 @@ export class Simulation {
 
   async #run(): Promise<RunResult> {
     this.#cluster.start()
-    for (const client of [...this.#clients, ...this.#v2Clients]) client.start()
+    for (const client of this.#workers) client.start()
     for (const watcher of this.#watchers) watcher.start()
     this.#nemesis.start()
     await this.#until(() => false, this.#options.safetySeconds * SECOND_US)
+    this.#nemesis.stop()
+    for (const client of this.#workers) client.stop()
+    if (this.#world.violation === undefined) await this.#core()
+    reunite(this.#cluster)
     if (this.#world.violation === undefined) await this.#peace()
     if (this.#world.violation === undefined) await this.#restartAll()
     if (this.#world.violation === undefined) this.#judge()
@@ -138,29 +171,60 @@ export class Simulation {
     return false
   }
 
+  get #workers(): readonly (Client | V2Client)[] {
+    return [...this.#clients, ...this.#v2Clients]
+  }
+
+  /** A quorum is whole again, the others are away or slow: it must lead itself, take writes and converge. */
+  async #core(): Promise<void> {
+    const prng = this.#world.prng.fork('core')
+    const core = drawCore(this.#cluster, prng)
+    if (core === undefined) return
+    this.#world.mark('core')
+    this.#world.trace.event(98, 'core', core.nodes.length)
+    separate(this.#cluster, core, prng)
+    await this.#expectCore(core, 'does not settle')
+    await this.#probe(core.nodes)
+    await this.#expectCore(core, 'is not equal')
+    compareHashes(this.#cluster)
+    for (const client of this.#workers) client.resume()
+    await this.#until(() => false, CORE_WORK_US)
+    for (const client of this.#workers) client.stop()
+  }
+
+  async #expectCore(core: Core, problem: string): Promise<void> {
+    const isDone = (): boolean => this.#areIdle && isCoreSettled(core)
+    const isIn = await this.#until(isDone, LIVENESS_US)
+    if (!isIn && this.#world.violation === undefined)
+      this.#world.fail('liveness', `the core ${problem}: ${describeMembers(this.#cluster, core)}`)
+  }
+
+  get #areIdle(): boolean {
+    return this.#workers.every((client) => client.isIdle)
+  }
+
   /** Everything is whole again: it must converge and answer. */
   async #peace(): Promise<void> {
-    this.#nemesis.stop()
-    for (const client of [...this.#clients, ...this.#v2Clients]) client.stop()
     this.#world.trace.event(98, 'peace')
     const settled = await this.#until(() => this.#isSettled(), LIVENESS_US)
     if (this.#world.violation !== undefined) return
     if (!settled) {
-      this.#world.fail('liveness', `not settled: ${this.#describeNodes()}`)
+      this.#world.fail('liveness', `not settled: ${describeMembers(this.#cluster)}`)
       return
     }
-    await this.#probe()
+    await this.#probe(this.#cluster.currentNodes)
     if (this.#world.violation !== undefined) return
     const isEqual = await this.#until(() => this.#isSettled(), LIVENESS_US)
     if (!isEqual && this.#world.violation === undefined)
-      this.#world.fail('liveness', `not equal: ${this.#describeNodes()}`)
+      this.#world.fail('liveness', `not equal: ${describeMembers(this.#cluster)}`)
     compareHashes(this.#cluster)
     await this.#until(() => false, SECOND_US)
   }
 
   /** Each member takes a write. */
-  async #probe(): Promise<void> {
-    for (const node of this.#cluster.currentNodes) {
+  async #probe(nodes: readonly SimulatedNode[]): Promise<void> {
+    for (const node of nodes) {
+      if (this.#world.violation !== undefined) return
       if (node.member?.isLearner !== false) continue
       const [client] = this.#clients
       if (client === undefined) return
@@ -176,7 +240,10 @@ export class Simulation {
         if (!isAnswered) await this.#until(() => false, SECOND_US)
       }
       if (!isAnswered && this.#world.violation === undefined)
-        this.#world.fail('liveness', `member ${node.place} takes no write in peace`)
+        this.#world.fail(
+          'liveness',
+          `member ${node.place} takes no write in peace: ${describeMembers(this.#cluster)}`,
+        )
     }
   }
 
@@ -187,7 +254,7 @@ export class Simulation {
     for (const node of this.#cluster.nodes) this.#cluster.crash(node, 'power-loss')
     const settled = await this.#until(() => this.#isSettled(), LIVENESS_US)
     if (this.#world.violation !== undefined) return
-    if (!settled) this.#world.fail('liveness', `not back: ${this.#describeNodes()}`)
+    if (!settled) this.#world.fail('liveness', `not back: ${describeMembers(this.#cluster)}`)
     const revisionAfter = this.#cluster.foremost?.currentRevision ?? 0
     if (revisionAfter < revisionBefore)
       this.#world.fail('durability', `revision ${revisionBefore} became ${revisionAfter}`)
@@ -217,8 +284,7 @@ export class Simulation {
 
   #isSettled(): boolean {
     if (this.#cluster.isReplacing || this.#cluster.leader === undefined) return false
-    if (!this.#clients.every((client) => client.isIdle)) return false
-    if (!this.#v2Clients.every((client) => client.isIdle)) return false
+    if (!this.#areIdle) return false
     const nodes = this.#cluster.currentNodes
     const [first] = nodes
     if (first === undefined) return false
@@ -270,21 +336,9 @@ export class Simulation {
     return Array.from({ length: count }, (_, at) => `k${String(at).padStart(2, '0')}`)
   }
 
-  #describeNodes(): string {
-    return this.#cluster.nodes
-      .map(({ place, isUp, isDown, isPaused, member, memberId }) => {
-        const state = isUp ? 'up' : isDown ? 'down' : 'booting'
-        const at = `${member?.appliedIndex}/${member?.committedIndex}/${member?.lastIndex}`
-        const role = `${member?.isLeader === true ? 'L' : ''}t${member?.term}${member?.isServing === false ? ' replacing' : ''}`
-        return `m${place}(${memberId?.toString(16)}) ${state}${isPaused ? ' paused' : ''} ${role} ${at}`
-      })
-      .join('; ')
-      .concat(this.#cluster.describe())
-  }
-
   #result(): RunResult {
     const { world } = { world: this.#world }
-    const marks = new Map(world.marks)
+    const marks = new Map<Mark, number>(world.marks)
     for (const source of [
       this.#cluster.network.marks,
       ...this.#cluster.nodes.map((n) => n.disk.marks),

@@ -21,6 +21,8 @@ export interface WorldOptions {
   readonly wall: WallKind
   /** Bytes of rows from which on the alarm is raised; 0 = never. */
   readonly quotaBytes: number
+  /** A client of its own compacts so often, mean; 0 = none does. */
+  readonly compactionMeanMs: number
 }
 
 const SITE_PER_MILLE = 250
@@ -33,6 +35,7 @@ export function drawWorld(prng: Prng): WorldOptions {
     linkMessagesMax: prng.pick([5, 20, 200, 200]),
     wall: prng.pick(WALL_KINDS),
     quotaBytes: prng.pick([0, 0, 0, 80_000, 160_000]),
+    compactionMeanMs: prng.pick([0, 0, 200, 500]),
   }
 }
 
@@ -44,4 +47,5 @@ export const PLAIN_WORLD: WorldOptions = {
   linkMessagesMax: 200,
   wall: 'steady',
   quotaBytes: 0,
+  compactionMeanMs: 0,
 }

@@ -32,6 +32,8 @@ export interface Checker {
   onMember?(place: SimulatedNode, member: Member): void
   /** A message leaves a process, whatever becomes of it. */
   onSent?(from: SimulatedNode, message: Message): void
+  /** A part of a snapshot's body leaves, from its beginning on; the same message for all parts. */
+  onSnapshotChunk?(from: SimulatedNode, message: Message, chunk: Uint8Array): void
   /** For each index once, in their order. */
   onCommitted?(commit: Commit, by: SimulatedNode): void
   /** A request changed a member's store for the first time there. */
@@ -60,6 +62,7 @@ export class Observer {
       onReadIndex: this.#who('onReadIndex'),
       onMember: this.#who('onMember'),
       onSent: this.#who('onSent'),
+      onSnapshotChunk: this.#who('onSnapshotChunk'),
       onCommitted: this.#who('onCommitted'),
       onApplied: this.#who('onApplied'),
       onCalled: this.#who('onCalled'),
@@ -103,6 +106,10 @@ export class Observer {
 
   onSent(from: SimulatedNode, message: Message): void {
     for (const checker of this.#told.onSent) checker.onSent(from, message)
+  }
+
+  onSnapshotChunk(from: SimulatedNode, message: Message, chunk: Uint8Array): void {
+    for (const checker of this.#told.onSnapshotChunk) checker.onSnapshotChunk(from, message, chunk)
   }
 
   onCommitted(commit: Commit, by: SimulatedNode): void {

@@ -43,6 +43,11 @@ export class MembershipChanges implements Checker {
     return found
   }
 
+  /** Who votes after the last committed change. */
+  get voters(): ReadonlySet<bigint> {
+    return this.#configurations.at(-1)?.voters ?? new Set()
+  }
+
   onCommitted({ entry }: Commit): void {
     if (entry.type !== 'EntryConfChange') return
     const verdict = this.#rules.validate(ConfChange.decode(entry.data))

@@ -10,18 +10,19 @@ import { HardStates } from './hard-state.js'
 import { LeaseEnds } from './lease-end.js'
 import { LogMatching } from './log-matching.js'
 import { MemberProgress } from './member-progress.js'
-import { MembershipChanges } from './membership-changes.js'
+import type { MembershipChanges } from './membership-changes.js'
 import { QueueBounds } from './queue-bounds.js'
 import { ReadIndexes } from './read-index.js'
 import { Revisions } from './revisions.js'
+import { SnapshotBodies } from './snapshot-bodies.js'
 
 /** Those that look while things happen, in the order in which they are told. */
 export function onlineCheckers(
   world: World,
   commits: CommitHistory,
+  membership: MembershipChanges,
   nodes: () => readonly SimulatedNode[],
 ): readonly Checker[] {
-  const membership = new MembershipChanges(world)
   return [
     new Election(world),
     new HardStates(world),
@@ -36,6 +37,7 @@ export function onlineCheckers(
     new Revisions(world, commits),
     new Compactions(world, commits),
     new LeaseEnds(world, commits),
+    new SnapshotBodies(world),
     new QueueBounds(world),
   ]
 }

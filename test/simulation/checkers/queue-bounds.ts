@@ -26,7 +26,7 @@ export class QueueBounds implements Checker {
     if (++this.#count % STRIDE !== 0) return
     const { member } = place
     if (member === undefined || !member.isServing) return
-    const { hub, backend } = member
+    const { hub } = member
     const lag = member.committedIndex - member.appliedIndex
     this.#bound(place, 'proposals', member.pendingProposalCount, PROPOSALS_MAX)
     this.#bound(place, 'unapplied entries', lag, APPLY_LAG_ENTRIES_MAX + APPLY_SLACK_ENTRIES)
@@ -34,7 +34,6 @@ export class QueueBounds implements Checker {
     this.#bound(place, 'slow watchers', hub.slowWatcherCount, hub.watcherCount)
     this.#bound(place, 'engine handles', place.engines.openHandles, HANDLES_MAX)
     this.#bound(place, 'events of the world', this.#world.queue.size, EVENTS_MAX)
-    if (backend.isOverloaded) this.#world.mark('backend-overloaded')
   }
 
   #bound(place: SimulatedNode, name: string, value: number, max: number): void {

@@ -2,6 +2,7 @@ import { CONSENSUS_BUGS } from './consensus-bugs.js'
 import { DURABILITY_BUGS } from './durability-bugs.js'
 import type { KnownBug } from './known-bug.js'
 import { LEASE_BUGS } from './lease-bugs.js'
+import { LIVENESS_BUGS } from './liveness-bugs.js'
 import { READ_BUGS } from './read-bugs.js'
 import { SNAPSHOT_BUGS } from './snapshot-bugs.js'
 import { STORE_BUGS } from './store-bugs.js'
@@ -16,4 +17,5 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   ...LEASE_BUGS,
   ...WATCH_BUGS,
   ...SNAPSHOT_BUGS,
+  ...LIVENESS_BUGS,
 ]

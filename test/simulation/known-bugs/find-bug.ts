@@ -1,12 +1,11 @@
-import { LATER_FAULTS, type SimulationOptions, swarm } from '../options.js'
+import { drawFirst } from '../options.js'
 import { type RunResult, runSimulation } from '../simulation.js'
 import { Prng } from '../world/prng.js'
-import { PLAIN_WORLD } from '../world-options.js'
 import type { KnownBug } from './known-bug.js'
 
 /** Runs one seed with the bug in it. */
 export async function runWithBug(bug: KnownBug, seed: number): Promise<RunResult> {
-  const drawn = plain(swarm(seed))
+  const drawn = drawFirst(seed)
   const prng = new Prng(seed).fork('known-bug')
   const adapter = bug.create?.(prng)
   const uninstall = bug.install?.(prng)
@@ -19,12 +18,6 @@ export async function runWithBug(bug: KnownBug, seed: number): Promise<RunResult
   } finally {
     uninstall?.()
   }
-}
-
-function plain(options: SimulationOptions): SimulationOptions {
-  const faults = { ...options.faults }
-  for (const kind of LATER_FAULTS) faults[kind] = 0
-  return { ...options, faults, world: PLAIN_WORLD }
 }
 
 /** Runs seeds until one shows the bug; undefined when the budget is over. */

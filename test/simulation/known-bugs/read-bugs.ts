@@ -10,7 +10,11 @@ export const READ_BUGS: readonly KnownBug[] = [
   {
     name: 'read index without asking a quorum',
     foundBy: ['replay-check'],
-    shape: shaped(PARTITIONS, { get: 20, put: 20 }),
+    shape: (options) => ({
+      ...shaped(PARTITIONS, { get: 40, put: 20 })(options),
+      clientCount: 8,
+      thinkMeanMs: 10,
+    }),
     create: () => ({
       node: (_place, node) => {
         const readIndex = node.readIndex.bind(node)

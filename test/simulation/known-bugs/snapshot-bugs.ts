@@ -6,6 +6,9 @@ import { POWER, replaced, shaped } from './tools.js'
 /** How late the record of a snapshot comes, microseconds. */
 const LATE_US = 20_000
 
+/** How late a flush with nothing to write is told that it is done, microseconds. */
+const TOLD_LATE_US = 300
+
 /** Members fall behind again and again, and installing takes its time. */
 const onSlowDisks = (options: SimulationOptions): SimulationOptions => ({
   ...shaped(
@@ -66,5 +69,35 @@ export const SNAPSHOT_BUGS: readonly KnownBug[] = [
           done()
         }
       }),
+  },
+  {
+    name: 'a snapshot is opened while a batch is being written',
+    foundBy: ['snapshot-body', 'no-crash'],
+    shape: (options) => ({
+      ...shaped(
+        { partition: 4, 'isolate-leader': 6 },
+        { put: 30 },
+        { snapshotCount: 3, catchUpEntries: 1, cutSlackEntries: 1, backendBatchChangesMax: 1 },
+      )(options),
+      clientCount: 8,
+      thinkMeanMs: 10,
+      disk: { latencyMeanUs: 1000, stallPerMille: 0 },
+      // A follower that gets none asks again.
+      network: { ...options.network, tornSnapshotPerMille: 500 },
+    }),
+    create: () => ({
+      member: (place, { backend }) => {
+        const flush = backend.flush.bind(backend)
+        // Nothing is to be written, so no batch is held back until whoever asked was told.
+        backend.flush = (sync, done, onCut) => {
+          if (sync || backend.isDirty || done === undefined) {
+            flush(sync, done, onCut)
+            return
+          }
+          onCut?.()
+          place.defer(TOLD_LATE_US, () => done(undefined))
+        }
+      },
+    }),
   },
 ]

@@ -44,6 +44,8 @@ export class Client {
   #page: { readonly from: Uint8Array; readonly revision: number } | undefined
   #isStopped = false
   #isBusy = false
+  /** How often it was told to go on: what an earlier round put off does not happen. */
+  #round = 0
 
   constructor(id: number, context: ClientContext) {
     this.#id = id
@@ -63,6 +65,13 @@ export class Client {
     this.#isStopped = true
   }
 
+  /** Goes on after a stop, once it is idle. */
+  resume(): void {
+    this.#isStopped = false
+    this.#round++
+    this.#later()
+  }
+
   /** One write that must succeed when everything is well. */
   probe(node: SimulatedNode, done: (isAnswered: boolean) => void): void {
     const encoded = rpc.PutRequest.encode({ key: key(0), value: this.#value() })
@@ -73,7 +82,10 @@ export class Client {
 
   #later(): void {
     const { thinkMeanMs } = this.#context.options
-    this.#context.world.queue.after(this.#prng.skewed(thinkMeanMs * 1000), () => this.#act())
+    const round = this.#round
+    this.#context.world.queue.after(this.#prng.skewed(thinkMeanMs * 1000), () => {
+      if (round === this.#round) this.#act()
+    })
   }
 
   #act(): void {

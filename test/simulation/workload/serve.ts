@@ -1,8 +1,9 @@
+import { putCost, txnCost } from '../../../src/apply/request-cost.js'
 import type { ErrorCode } from '../../../src/base/errors.js'
 import { leaseId } from '../../../src/base/ids.js'
 import type { Member } from '../../../src/member/member.js'
 import { evaluateRange } from '../../../src/mvcc/range-request.js'
-import type * as rpc from '../../../src/wire/rpc.js'
+import * as rpc from '../../../src/wire/rpc.js'
 import { describeResponse } from '../describe-response.js'
 import type { ClientOutcome, ClientRequest } from '../history.js'
 
@@ -22,7 +23,10 @@ export function serve(
         answer({ kind: 'answered', revision: 0, response: `renewed${outcome.ttlSeconds}` })
       else fail(outcome.code)
     })
-  else
+  else if (!member.hasRoomFor(costOf(request))) {
+    member.raiseNoSpace()
+    fail('NO_SPACE')
+  } else
     member.propose(request.operation, request.encoded, (outcome) => {
       if (outcome.kind === 'failed') fail(outcome.code)
       else
@@ -32,6 +36,20 @@ export function serve(
           response: describeResponse(request.operation, outcome.response),
         })
     })
+}
+
+/** What a request would take of the quota, as the services count it. */
+function costOf({ operation, encoded }: ClientRequest & { kind: 'write' }): number {
+  switch (operation) {
+    case 'put':
+      return putCost(rpc.PutRequest.decode(encoded))
+    case 'txn':
+      return txnCost(rpc.TxnRequest.decode(encoded)) || Number.NEGATIVE_INFINITY
+    case 'leaseGrant':
+      return 0
+    default:
+      return Number.NEGATIVE_INFINITY
+  }
 }
 
 function serveRead(

@@ -26,6 +26,8 @@ export class V2Client {
   #count = 0
   #isStopped = false
   #isBusy = false
+  /** How often it was told to go on: what an earlier round put off does not happen. */
+  #round = 0
   /** What each key was last seen to have. */
   readonly #seen = new Map<string, string>()
 
@@ -48,9 +50,19 @@ export class V2Client {
     this.#isStopped = true
   }
 
+  /** Goes on after a stop, once it is idle. */
+  resume(): void {
+    this.#isStopped = false
+    this.#round++
+    this.#later()
+  }
+
   #later(): void {
     const { world, options } = this.#context
-    world.queue.after(this.#prng.skewed(options.thinkMeanMs * 2000), () => this.#act())
+    const round = this.#round
+    world.queue.after(this.#prng.skewed(options.thinkMeanMs * 2000), () => {
+      if (round === this.#round) this.#act()
+    })
   }
 
   #act(): void {

@@ -8,6 +8,7 @@ import type {
   LockOutcome,
   OpenOptions,
 } from '../../../src/ports/disk.js'
+import type { Mark } from './marks.js'
 import type { Prng } from './prng.js'
 
 const PAGE_BYTES = 4096
@@ -131,7 +132,7 @@ export class SimulatedDisk implements Disk {
   /** Nothing can grow. */
   isFull = false
   /** Faults that happened, for coverage marks. */
-  readonly marks = new Map<string, number>()
+  readonly marks = new Map<Mark, number>()
   /** Bytes made durable. */
   bytesWritten = 0
   /** How often names were made durable. */
@@ -385,8 +386,6 @@ export class SimulatedDisk implements Disk {
     const kept = this.#prng.below(directory.pending.length + 1)
     const lost = directory.pending.slice(kept)
     if (lost.length > 0) this.#mark('lost-name')
-    if (lost.some(({ remove, add }) => remove !== undefined && add !== undefined))
-      this.#mark('rename-undone')
     for (const change of directory.pending.slice(0, kept)) applyName(directory.durable, change)
     directory.pending = []
     directory.cached = new Map(directory.durable)
@@ -402,7 +401,7 @@ export class SimulatedDisk implements Disk {
     }
   }
 
-  #mark(name: string): void {
+  #mark(name: Mark): void {
     this.marks.set(name, (this.marks.get(name) ?? 0) + 1)
   }
 

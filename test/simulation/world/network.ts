@@ -3,6 +3,7 @@ import type { PeerEvents, PeerNetwork, SnapshotBody } from '../../../src/ports/p
 import { Message } from '../../../src/wire/raftpb.js'
 import type { NetworkOptions } from '../options.js'
 import type { EventQueue } from './event-queue.js'
+import type { Mark } from './marks.js'
 import type { Prng } from './prng.js'
 import type { Trace } from './trace.js'
 
@@ -36,6 +37,16 @@ interface Link {
   cloggedUntilUs: number
 }
 
+/** What is wrong with a machine's door to the network, whatever its links are. */
+export interface HostLimits {
+  /** Nothing reaches it. */
+  readonly isDeaf: boolean
+  /** Nothing leaves it. */
+  readonly isMute: boolean
+  /** What each message from and to it takes longer, microseconds. */
+  readonly delayUs: number
+}
+
 /** All links between machines: they delay, lose, repeat, reorder, and are cut, in one direction or both. */
 export class SimulatedNetwork {
   readonly #queue: EventQueue
@@ -43,15 +54,20 @@ export class SimulatedNetwork {
   readonly #trace: Trace
   readonly #hosts: Host[] = []
   readonly #links = new Map<number, Link>()
+  /** By place. */
+  readonly limits = new Map<number, HostLimits>()
   options: NetworkOptions
-  readonly marks = new Map<string, number>()
+  readonly marks = new Map<Mark, number>()
   deliveredCount = 0
   /** Snapshots on their way. */
   streamCount = 0
   /** Sees what leaves each process, lost or not. */
   onSent: (message: Message) => void = () => undefined
+  /** Sees each chunk of a snapshot's body as it leaves, and who sends it under which message. */
+  onSnapshotChunk: (from: Host, message: Message, chunk: Uint8Array) => void = () => undefined
 
   readonly #linkMessagesMax: number
+  readonly #stallPrng: Prng
 
   constructor(
     queue: EventQueue,
@@ -63,6 +79,7 @@ export class SimulatedNetwork {
     this.#linkMessagesMax = linkMessagesMax
     this.#queue = queue
     this.#prng = prng
+    this.#stallPrng = prng.fork('stall')
     this.#trace = trace
     this.options = options
   }
@@ -82,7 +99,21 @@ export class SimulatedNetwork {
   }
 
   isCut(from: number, to: number): boolean {
-    return this.#link(from, to).isCut
+    return this.#isShut(this.#link(from, to), from, to)
+  }
+
+  #isShut({ isCut }: Link, from: number, to: number): boolean {
+    if (isCut || this.limits.size === 0) return isCut
+    return this.limits.get(from)?.isMute === true || this.limits.get(to)?.isDeaf === true
+  }
+
+  limit(place: number, limits: HostLimits): void {
+    this.limits.set(place, limits)
+  }
+
+  /** What is clogged moves again; what waits on it comes when it was to come. */
+  unclogAll(): void {
+    for (const link of this.#links.values()) link.cloggedUntilUs = 0
   }
 
   healAll(): void {
@@ -118,7 +149,8 @@ export class SimulatedNetwork {
     const link = this.#link(from.place, to.place)
     const isOverflow = link.underWay >= this.#linkMessagesMax
     if (isOverflow) this.#mark('overflow')
-    if (link.isCut || isOverflow || this.#prng.perMille(this.options.lossPerMille)) {
+    const isShut = this.#isShut(link, from.place, to.place)
+    if (isShut || isOverflow || this.#prng.perMille(this.options.lossPerMille)) {
       this.#mark('lost')
       this.#maybeReport(from, message.to)
       return
@@ -136,11 +168,18 @@ export class SimulatedNetwork {
     return 50 + this.#prng.skewed(this.options.delayMeanUs)
   }
 
+  /** How long a part of a snapshot stands still: mostly not at all, seldom for longer than it is waited for. */
+  stallUs(): number {
+    if (!this.#stallPrng.perMille(this.options.tornSnapshotPerMille / 10)) return 0
+    this.#mark('snapshot-stalled')
+    return this.#stallPrng.skewed(SNAPSHOT_STALL_US)
+  }
+
   chance(perMille: number): boolean {
     return this.#prng.perMille(perMille)
   }
 
-  mark(name: string): void {
+  mark(name: Mark): void {
     this.#mark(name)
   }
 
@@ -162,7 +201,7 @@ export class SimulatedNetwork {
 
   #carry(from: Host, to: Host, link: Link, bytes: Uint8Array): void {
     link.underWay++
-    let arrivalUs = this.#queue.nowUs + this.delayUs()
+    let arrivalUs = this.#queue.nowUs + this.delayUs() + this.#slownessUs(from.place, to.place)
     if (link.cloggedUntilUs > arrivalUs) {
       this.#mark('clogged')
       arrivalUs = link.cloggedUntilUs + this.#prng.below(CLOG_RELEASE_US)
@@ -173,7 +212,7 @@ export class SimulatedNetwork {
     const fromIncarnation = from.incarnation
     this.#queue.after(arrivalUs - this.#queue.nowUs, () => {
       link.underWay--
-      if (link.isCut) {
+      if (this.#isShut(link, from.place, to.place)) {
         this.#maybeReport(from, to.memberId)
         return
       }
@@ -183,6 +222,11 @@ export class SimulatedNetwork {
       }
       to.run(to.incarnation, () => this.#deliver(from, fromIncarnation, to, bytes))
     })
+  }
+
+  #slownessUs(from: number, to: number): number {
+    if (this.limits.size === 0) return 0
+    return (this.limits.get(from)?.delayUs ?? 0) + (this.limits.get(to)?.delayUs ?? 0)
   }
 
   #deliver(from: Host, fromIncarnation: number, to: Host, bytes: Uint8Array): void {
@@ -218,7 +262,7 @@ export class SimulatedNetwork {
     return link
   }
 
-  #mark(name: string): void {
+  #mark(name: Mark): void {
     this.marks.set(name, (this.marks.get(name) ?? 0) + 1)
   }
 }
@@ -373,9 +417,10 @@ class SnapshotStream {
       if (this.#isOver || this.#from.incarnation !== sender || !this.#isOpen(to)) return
       this.#body.next().then(
         (chunk) => {
+          if (chunk !== undefined) this.#network.onSnapshotChunk(this.#from, this.#message, chunk)
           const isEnd = chunk === undefined
           const given = isTorn && (isEnd || ++count > 2) ? 'torn' : (chunk ?? 'end')
-          this.#network.after(this.#network.delayUs(), () => {
+          this.#network.after(this.#network.delayUs() + this.#network.stallUs(), () => {
             this.#give(given)
             if (!isEnd && given !== 'torn') next()
           })

@@ -10,6 +10,8 @@ export class Trace {
   #high = 0x01000193
   readonly #nowUs: () => number
   readonly #sink: TraceSink | undefined
+  /** How a machine stands at the moment, in a few words of one width; for readers only. */
+  describe: (place: number) => string = () => ''
 
   constructor(nowUs: () => number, sink: TraceSink | undefined) {
     this.#nowUs = nowUs
@@ -28,16 +30,17 @@ export class Trace {
     this.#mix(a)
     this.#mix(b)
     this.#mix(c)
-    if (this.#sink === undefined) return
-    const seconds = (nowUs / 1_000_000).toFixed(6).padStart(12)
-    this.#sink(`${seconds} n${place} ${what} ${a} ${b} ${c}`)
+    this.#sink?.(`${this.#head(place)} ${what} ${a} ${b} ${c}`)
   }
 
   /** A line for readers only. */
   note(place: number, text: () => string): void {
-    if (this.#sink === undefined) return
+    this.#sink?.(`${this.#head(place)} ${text()}`)
+  }
+
+  #head(place: number): string {
     const seconds = (this.#nowUs() / 1_000_000).toFixed(6).padStart(12)
-    this.#sink(`${seconds} n${place} ${text()}`)
+    return `${seconds} n${String(place).padEnd(2)} ${this.describe(place)}`
   }
 
   get hash(): string {

@@ -1,4 +1,5 @@
 import { EventQueue } from './event-queue.js'
+import type { Mark } from './marks.js'
 import { Prng } from './prng.js'
 import { Trace, type TraceSink } from './trace.js'
 
@@ -16,7 +17,7 @@ export class World {
   readonly trace: Trace
   violation: Violation | undefined
   /** How often each fault and each rare case happened. */
-  readonly marks = new Map<string, number>()
+  readonly marks = new Map<Mark, number>()
 
   constructor(seed: number, sink: TraceSink | undefined) {
     this.prng = new Prng(seed)
@@ -32,7 +33,7 @@ export class World {
     this.trace.note(99, () => `VIOLATION ${checker}: ${message}`)
   }
 
-  mark(name: string): void {
+  mark(name: Mark): void {
     this.marks.set(name, (this.marks.get(name) ?? 0) + 1)
   }
 }
