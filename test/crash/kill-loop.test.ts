@@ -54,7 +54,7 @@ describeWith(['daemon', 'etcdctl'], `members killed in a loop (CRASH_SEED=${SEED
     const urls = cluster.members.map(({ clientUrl }) => clientUrl)
     for (const [at] of urls.entries()) {
       const rotated = [...urls.slice(at), ...urls.slice(0, at)]
-      watchers.push(new ResumingWatcher({ urls: rotated, prefix: PREFIX, startRevision: 1 }))
+      watchers.push(new ResumingWatcher({ urls: rotated, prefix: PREFIX, startRevision: 2 }))
     }
     for (let id = 0; id < WRITERS; id += 1) {
       const keys = Array.from({ length: KEYS_PER_WRITER }, (_, key) => `${PREFIX}${id}/${key}`)

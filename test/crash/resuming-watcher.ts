@@ -1,18 +1,22 @@
-import {
-  type Event,
-  prefixEnd,
-  V3Client,
-  type WatchResponse,
-  type WatchStream,
-} from '../interop/support/v3-client.js'
+import { type Event, V3Client } from '../interop/support/v3-client.js'
 import { describeEvent } from './history.js'
+import { type Revisions, WatchedStream } from './watched-stream.js'
 
 /** Between the end of a stream and the next attempt, in milliseconds. */
 const RESUME_AFTER_MS = 50
 
+export interface ResumingWatcherOptions {
+  readonly urls: readonly string[]
+  readonly prefix: string
+  readonly startRevision: number
+  /** Revisions were left out. */
+  readonly onMissing?: (missing: Revisions) => void
+}
+
 /**
  * Watches a prefix as a client does that must miss nothing: when its member goes, it goes on at the next one, from the
- * revision after the last it saw. It notes what a watcher must never see: an event out of order, twice, or in part.
+ * revision after the last it saw. It notes what a watcher must never see: an event out of order, twice, or none of a
+ * revision.
  */
 export class ResumingWatcher {
   readonly events: string[] = []
@@ -20,18 +24,15 @@ export class ResumingWatcher {
   readonly whole: Event[] = []
   readonly disorder: string[] = []
   readonly #clients: readonly V3Client[]
-  readonly #prefix: string
+  readonly #options: ResumingWatcherOptions
   #next: number
   #attempts = 0
-  #stream: WatchStream | undefined
+  #stream: WatchedStream | undefined
   #timer: NodeJS.Timeout | undefined
-  #isClosed = false
 
-  constructor(
-    options: Readonly<{ urls: readonly string[]; prefix: string; startRevision: number }>,
-  ) {
+  constructor(options: ResumingWatcherOptions) {
     this.#clients = options.urls.map((url) => new V3Client(url))
-    this.#prefix = options.prefix
+    this.#options = options
     this.#next = options.startRevision
     this.#open()
   }
@@ -42,41 +43,36 @@ export class ResumingWatcher {
   }
 
   #open(): void {
-    if (this.#isClosed) return
-    const client = this.#clients[this.#attempts % this.#clients.length]
+    const { urls, prefix, onMissing } = this.#options
+    const place = this.#attempts % urls.length
+    const client = this.#clients[place]
+    if (client === undefined) throw new Error('a watcher has somewhere to watch')
     this.#attempts += 1
-    const create = {
-      key: this.#prefix,
-      range_end: prefixEnd(this.#prefix),
-      start_revision: this.#next,
-    }
-    this.#stream = client?.watch(
-      create,
-      (response) => this.#onResponse(response),
-      () => {
+    this.#stream = new WatchedStream({
+      client,
+      url: urls[place] ?? '',
+      number: this.#attempts,
+      prefix,
+      startRevision: this.#next,
+      onEvent: (event) => {
+        this.events.push(describeEvent(event.kv))
+        this.whole.push(event)
+        this.#next = Math.max(this.#next, Number(event.kv.mod_revision) + 1)
+      },
+      onDisorder: (what, missing) => {
+        this.disorder.push(what)
+        if (missing !== undefined) onMissing?.(missing)
+      },
+      onCompacted: (at) => this.disorder.push(`canceled at ${this.#next}: compacted at ${at}`),
+      onEnd: () => {
         this.#timer = setTimeout(() => this.#open(), RESUME_AFTER_MS)
       },
-    )
-  }
-
-  #onResponse(response: WatchResponse): void {
-    if (response.canceled) this.disorder.push(`canceled: ${response.cancel_reason}`)
-    for (const event of response.events) {
-      const { kv } = event
-      const revision = Number(kv.mod_revision)
-      const described = describeEvent(kv)
-      /* Each write here is a revision of its own. */
-      if (revision < this.#next) this.disorder.push(`after ${this.lastRevision}: ${described}`)
-      this.events.push(described)
-      this.whole.push(event)
-      this.#next = Math.max(this.#next, revision + 1)
-    }
+    })
   }
 
   close(): void {
-    this.#isClosed = true
     clearTimeout(this.#timer)
-    this.#stream?.cancel()
+    this.#stream?.close()
     for (const client of this.#clients) client.close()
   }
 }
