@@ -88,11 +88,19 @@ function sendParts(
   call: Call,
   cursor: RangeCursor,
 ): void {
+  const { member } = context
+  const { store } = member
   let sent = 0
   let kvsMax = FIRST_KVS
   const next = (): void => {
     if (call.isCancelled) {
       cursor.close()
+      return
+    }
+    // While a client took its time, a received snapshot may have replaced the store that it reads.
+    if (!member.isServing || member.store !== store) {
+      cursor.close()
+      call.fail(failureOf('STOPPED'))
       return
     }
     cursor.next(kvsMax, ({ kvs, isEnd }) => {

@@ -98,6 +98,9 @@ export class Backend implements RowStore {
   #bytesInFlight = 0
   /** From the cut of a batch until the flushes that wait for it were told: no other begins. */
   #isWriting = false
+  /** Reads that are under way, and what waits for their end. */
+  #readCount = 0
+  #onReadsEnd: (() => void) | undefined
   /**
    * Some batch was written without being synced; of those of an earlier process nothing is known.
    */
@@ -231,7 +234,9 @@ export class Backend implements RowStore {
       this.#options.defer(() => done(values))
       return
     }
+    const end = this.#beginRead()
     this.#engine.getMany(keys, (failure, found) => {
+      end()
       if (failure !== undefined) {
         this.#fail(failure)
         return
@@ -274,7 +279,9 @@ export class Backend implements RowStore {
       until: segment.lowerBound(toMain + 1, 0),
     }))
     const { defer } = this.#options
-    return new MergedRowCursor({ iterator, parts, defer, fail: (failure) => this.#fail(failure) })
+    const onClose = this.#beginRead()
+    const fail = (failure: Error): void => this.#fail(failure)
+    return new MergedRowCursor({ iterator, parts, defer, fail, onClose })
   }
 
   getMeta(key: string): Uint8Array | undefined {
@@ -448,8 +455,12 @@ export class Backend implements RowStore {
 
   /** etcd's Hash over all buckets (facts: v3-api.md 6.2). */
   hash(done: (hash: number) => void): void {
+    const end = this.#beginRead()
     this.flush(false, (failure) => {
-      if (failure !== undefined) return
+      if (failure !== undefined) {
+        end()
+        return
+      }
       const iterator = this.#engine.iterator(WHOLE_RANGE)
       const hasher = new BucketHasher()
       const onEntries = (broken: Error | undefined, entries: readonly EngineEntry[]): void => {
@@ -463,6 +474,7 @@ export class Backend implements RowStore {
           return
         }
         iterator.close()
+        end()
         done(hasher.finish())
       }
       iterator.next(ROWS_PER_READ, onEntries)
@@ -471,14 +483,37 @@ export class Backend implements RowStore {
 
   /**
    * Writes what is left, durably, keeps the index for the next start where that pays, and closes
-   * the engine. No call may follow, and the store must not change any more.
+   * the engine once the reads under way have got to their end. No other call may follow, and the
+   * store must not change any more.
    */
   close(done: Completion): void {
     this.flush(true, (failure) => {
-      const end = (): void => this.#engine.close((broken) => done(failure ?? broken))
+      const close = (): void => this.#engine.close((broken) => done(failure ?? broken))
+      const end = (): void => this.#afterReads(close)
       if (failure !== undefined) end()
       // An index that could not be written is made anew at the next start.
       else this.#keepIndex(end)
+    })
+  }
+
+  /** Keeps the engine open until what it returns is called, once. */
+  #beginRead(): () => void {
+    this.#readCount++
+    return () => {
+      this.#readCount--
+      invariant(this.#readCount >= 0, 'a read ends once')
+      if (this.#readCount === 0 && this.#onReadsEnd !== undefined)
+        this.#afterReads(this.#onReadsEnd)
+    }
+  }
+
+  /** Looks in a later turn: what a read leads to may be the next one. */
+  #afterReads(task: () => void): void {
+    this.#onReadsEnd = task
+    this.#options.defer(() => {
+      if (this.#readCount > 0 || this.#onReadsEnd !== task) return
+      this.#onReadsEnd = undefined
+      task()
     })
   }
 

@@ -40,8 +40,10 @@ export class MergedRowCursor implements RowCursor {
   readonly #parts: readonly SegmentPart[]
   readonly #defer: (task: () => void) => void
   readonly #fail: (failure: Error) => void
+  readonly #onClose: () => void
   #part = 0
   #place: number
+  #isClosed = false
 
   constructor(
     options: Readonly<{
@@ -49,12 +51,15 @@ export class MergedRowCursor implements RowCursor {
       parts: readonly SegmentPart[]
       defer: (task: () => void) => void
       fail: (failure: Error) => void
+      /** Called once, by the first `close`. */
+      onClose: () => void
     }>,
   ) {
     this.#iterator = options.iterator
     this.#parts = options.parts
     this.#defer = options.defer
     this.#fail = options.fail
+    this.#onClose = options.onClose
     this.#place = options.parts[0]?.from ?? 0
   }
 
@@ -73,12 +78,19 @@ export class MergedRowCursor implements RowCursor {
         done(entries.map(rowOfEntry))
         return
       }
-      this.close()
+      this.#closeIterator()
       done(this.#fromSegments(rowsMax))
     })
   }
 
   close(): void {
+    this.#closeIterator()
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#onClose()
+  }
+
+  #closeIterator(): void {
     this.#iterator?.close()
     this.#iterator = undefined
   }

@@ -13,17 +13,20 @@ export class Compactor {
   readonly #scheduler: Scheduler
   readonly #options: { readonly batchLimit: number; readonly sleepMs: number }
   readonly #store: () => MvccStore
+  readonly #mayChange: () => boolean
   #waiters: Waiter[] = []
   #isScheduled = false
   #isStopped = false
 
+  /** While `mayChange` is false the store is about to be replaced: nothing is freed in it. */
   constructor(
     scheduler: Scheduler,
-    store: () => MvccStore,
+    store: { readonly current: () => MvccStore; readonly mayChange: () => boolean },
     options: { readonly batchLimit: number; readonly sleepMs: number },
   ) {
     this.#scheduler = scheduler
-    this.#store = store
+    this.#store = store.current
+    this.#mayChange = store.mayChange
     this.#options = options
   }
 
@@ -52,7 +55,7 @@ export class Compactor {
     if (this.#isStopped) return
     const store = this.#store()
     const rowsMax = buggify('member/compact-one-row') ? 1 : this.#options.batchLimit
-    if (store.isCompacting) store.compactSome(rowsMax)
+    if (store.isCompacting && this.#mayChange()) store.compactSome(rowsMax)
     const finished = store.finishedCompactRevision
     const ready = this.#waiters.filter((waiter) => waiter.revision <= finished)
     this.#waiters = this.#waiters.filter((waiter) => waiter.revision > finished)

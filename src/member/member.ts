@@ -168,7 +168,8 @@ export class Member implements PeerEvents {
         onApplied: (applied) => this.#onApplied(applied),
         onRead: (context, index) => {
           this.#reads.onAnswer(context, index)
-          this.#reads.onApplied(this.appliedIndex)
+          // There is no state to read while it is being replaced.
+          if (!this.#exchange.isReplacing) this.#reads.onApplied(this.appliedIndex)
         },
         onSoftState: (soft) => this.#onSoftState(soft),
         nowMs: () => this.#clock.monotonicMs(),
@@ -207,10 +208,14 @@ export class Member implements PeerEvents {
       tickMs: options.settings.tickMs,
       forward: (id, done) => this.#forwardKeepAlive(id, done),
     })
-    this.#compactor = new Compactor(options.scheduler, () => this.#state.store, {
-      batchLimit: options.settings.compactionBatchLimit,
-      sleepMs: options.settings.compactionSleepMs,
-    })
+    this.#compactor = new Compactor(
+      options.scheduler,
+      { current: () => this.#state.store, mayChange: () => !this.#exchange.isReplacing },
+      {
+        batchLimit: options.settings.compactionBatchLimit,
+        sleepMs: options.settings.compactionSleepMs,
+      },
+    )
     this.#snapshots = new SnapshotKeeper({
       settings: options.settings,
       storage: options.storage,
@@ -785,6 +790,7 @@ export class Member implements PeerEvents {
       if (id !== this.id) this.#network.addPeer(id, peerUrls)
     }
     this.hub.resync()
+    this.#reads.onApplied(snapshot.metadata.index)
     this.#compactor.poke()
   }
 }

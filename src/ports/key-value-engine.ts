@@ -80,7 +80,10 @@ export interface KeyValueEngine {
   approximateSize(range: EngineRange, done: CompletionWith<number>): void
   /** Rewrites the range without its dead entries, in the background: reads and writes go on. */
   compactRange(range: EngineRange, done: Completion): void
-  /** Waits for what is under way, then gives everything back. No call may follow. */
+  /**
+   * Waits for what is under way, then gives everything back. No call may follow: what has a
+   * completion fails, the rest throws.
+   */
   close(done: Completion): void
 }
 

@@ -170,6 +170,21 @@ export function keyValueEngineContract(name: string, create: () => EnginesUnderT
       expect(text(engine.get(bytes('a')))).toBe('1')
     })
 
+    test('refuses to be read or written once it is closed', async () => {
+      await write(engine, { a: '1', b: '2' })
+      const iterator = engine.iterator(ALL)
+      await given<readonly EngineEntry[]>((done) => iterator.next(1, done))
+      await completed((done) => engine.close(done))
+      const next = given<readonly EngineEntry[]>((done) => iterator.next(1, done))
+      await expect(next).rejects.toThrow()
+      const many = given<unknown>((done) => engine.getMany([bytes('a')], done))
+      await expect(many).rejects.toThrow()
+      expect(() => engine.get(bytes('a'))).toThrow()
+      expect(() => engine.batch()).toThrow()
+      expect(() => engine.iterator(ALL)).toThrow()
+      engine = await openNamed(under.engines, 'one')
+    })
+
     test('renames, lists and destroys closed engines', async () => {
       await write(engine, { a: '1' })
       await completed((done) => engine.close(done))

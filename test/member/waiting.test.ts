@@ -229,21 +229,25 @@ describe('Compactor', () => {
     const scheduler = new ManualScheduler()
     const store = { finishedCompactRevision: -1, left: 0, isCompacting: false }
     const slices: number[] = []
+    let isReplacing = false
     const compactor = new Compactor(
       scheduler,
-      () =>
-        ({
-          get isCompacting() {
-            return store.left > 0
-          },
-          get finishedCompactRevision() {
-            return store.finishedCompactRevision
-          },
-          compactSome: (rows: number) => {
-            slices.push(rows)
-            if (--store.left === 0) store.finishedCompactRevision = 9
-          },
-        }) as unknown as MvccStore,
+      {
+        mayChange: () => !isReplacing,
+        current: () =>
+          ({
+            get isCompacting() {
+              return store.left > 0
+            },
+            get finishedCompactRevision() {
+              return store.finishedCompactRevision
+            },
+            compactSome: (rows: number) => {
+              slices.push(rows)
+              if (--store.left === 0) store.finishedCompactRevision = 9
+            },
+          }) as unknown as MvccStore,
+      },
       { batchLimit: 100, sleepMs: 10 },
     )
     compactor.poke()
@@ -256,6 +260,11 @@ describe('Compactor', () => {
     compactor.whenFinished(revision(10), () => heard.push('ten'))
     expect(scheduler.later_.map(({ delayMs }) => delayMs)).toEqual([10])
     scheduler.runLater()
+    // Nothing is freed in a store that a received snapshot is about to replace.
+    isReplacing = true
+    scheduler.runLater()
+    expect(slices).toEqual([100])
+    isReplacing = false
     scheduler.runLater()
     expect(heard).toEqual([])
     scheduler.runLater()

@@ -18,6 +18,8 @@ export type Defer = (task: () => void) => void
 type Content = ReadonlyMap<string, Uint8Array>
 type Change = readonly [key: string, value: Uint8Array | undefined]
 
+const CLOSED = 'the engine is closed'
+
 /** Names of more characters are read by Node's decoder, which costs a call into it. */
 const SHORT_NAME_CHARACTERS = 24
 
@@ -200,6 +202,7 @@ class SimulatedEngine implements KeyValueEngine {
   #isShared = false
   #sorted: readonly string[] | undefined
   #isDead = false
+  #isClosed = false
   #isWriting = false
 
   constructor(stored: Stored, defer: Defer, commitsEarly: () => boolean, handles: Handles) {
@@ -216,6 +219,7 @@ class SimulatedEngine implements KeyValueEngine {
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
+    this.#assertOpen()
     return this.#content.get(nameOf(key))
   }
 
@@ -223,11 +227,16 @@ class SimulatedEngine implements KeyValueEngine {
     keys: readonly Uint8Array[],
     done: CompletionWith<readonly (Uint8Array | undefined)[]>,
   ): void {
+    if (this.#isClosed) {
+      this.#defer(() => done(new Error(CLOSED), []))
+      return
+    }
     const values = keys.map((key) => this.get(key))
     this.#defer(() => done(undefined, values))
   }
 
   batch(): EngineBatch {
+    this.#assertOpen()
     const changes: Change[] = []
     return {
       get count() {
@@ -250,6 +259,7 @@ class SimulatedEngine implements KeyValueEngine {
     range: EngineRange,
     options: { readonly snapshot?: EngineSnapshot; readonly isReverse?: boolean } = {},
   ): EngineIterator {
+    this.#assertOpen()
     const { snapshot } = options
     const content = snapshot instanceof SimulatedSnapshot ? snapshot.content : this.#share()
     const start = nameOf(range.start)
@@ -262,6 +272,10 @@ class SimulatedEngine implements KeyValueEngine {
     this.#handles.count(1)
     return {
       next: (entriesMax, done) => {
+        if (this.#isClosed) {
+          this.#defer(() => done(new Error(CLOSED), []))
+          return
+        }
         const entries: EngineEntry[] = names.slice(at, at + entriesMax).map((name) => ({
           key: keyOf(name),
           value: content.get(name) ?? new Uint8Array(0),
@@ -277,6 +291,7 @@ class SimulatedEngine implements KeyValueEngine {
   }
 
   snapshot(): EngineSnapshot {
+    this.#assertOpen()
     this.#handles.count(1)
     return new SimulatedSnapshot(this.#share(), () => this.#handles.count(-1))
   }
@@ -296,8 +311,8 @@ class SimulatedEngine implements KeyValueEngine {
   }
 
   close(done: Completion): void {
+    this.#isClosed = true
     this.#defer(() => {
-      this.#isDead = true
       this.#handles.onClose()
       done(undefined)
     })
@@ -305,6 +320,11 @@ class SimulatedEngine implements KeyValueEngine {
 
   kill(): void {
     this.#isDead = true
+  }
+
+  /** As LevelDB does: who goes on with an engine that was closed has made a mistake. */
+  #assertOpen(): void {
+    if (this.#isClosed) throw new Error(CLOSED)
   }
 
   #write(changes: readonly Change[], sync: boolean, done: Completion): void {
