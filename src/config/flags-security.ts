@@ -52,7 +52,6 @@ export const securityFlags = [
     yaml: false,
     group: 'security',
     help: 'Revocation list for client certificates.',
-    feature: 'certificate-revocation',
   },
   {
     name: 'client-cert-allowed-hostname',
@@ -157,7 +156,6 @@ export const securityFlags = [
     yaml: false,
     group: 'security',
     help: 'Revocation list for peer certificates.',
-    feature: 'certificate-revocation',
   },
   {
     name: 'peer-skip-client-san-verification',

@@ -72,6 +72,8 @@ export interface TlsConfig {
   readonly allowedCommonNames: readonly string[]
   /** Host names of which a certificate must carry one; empty = any. Default empty. */
   readonly allowedHostnames: readonly string[]
+  /** File of revoked certificates, read again when it changed; '' = none. Default ''. */
+  readonly revocationListFile: string
   /** Whether to make a certificate at start; false when files are given. Default false. */
   readonly isAuto: boolean
   /** Whether to leave names in a peer's certificate uncompared with its address. Default false. */

@@ -22,6 +22,7 @@ export function clientTls(settings: Settings): TlsConfig {
     certAuth: settings.get('client-cert-auth') || trustedCaFile !== '',
     allowedCommonNames: [],
     allowedHostnames: withoutEmpty(settings.get('client-cert-allowed-hostname')),
+    revocationListFile: settings.get('client-crl-file'),
     isAuto: settings.get('auto-tls') && !hasFiles,
     skipClientSanVerification: false,
   }
@@ -41,6 +42,7 @@ export function peerTls(settings: Settings): TlsConfig {
     certAuth: settings.get('peer-client-cert-auth') || trustedCaFile !== '',
     allowedCommonNames: withoutEmpty(settings.get('peer-cert-allowed-cn')),
     allowedHostnames: withoutEmpty(settings.get('peer-cert-allowed-hostname')),
+    revocationListFile: settings.get('peer-crl-file'),
     isAuto: settings.get('peer-auto-tls') && !hasFiles,
     skipClientSanVerification:
       settings.get('peer-skip-client-san-verification') ||
@@ -77,6 +79,20 @@ function allowedProblem(tls: TlsConfig): string | undefined {
 export function cipherProblem(names: readonly string[]): string | undefined {
   const stranger = names.find((name) => opensslCipherName(name) === undefined)
   return stranger === undefined ? undefined : `unexpected TLS cipher suite ${goQuote(stranger)}`
+}
+
+const HTTP2_SUITES: readonly string[] = [
+  'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256',
+  'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256',
+]
+
+/** HTTP/2 over TLS 1.2 demands one of two suites of whoever serves it (RFC 9113 9.2.2). */
+function http2SuiteProblem(names: readonly string[]): string | undefined {
+  if (names.length === 0 || names.some((name) => HTTP2_SUITES.includes(name))) return undefined
+  return (
+    'http2: TLSConfig.CipherSuites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher ' +
+    `(need at least one of ${HTTP2_SUITES.join(' or ')})`
+  )
 }
 
 const VALIDITY_PROBLEM = 'selfSignedCertValidity is invalid,it should be greater than 0'
@@ -121,7 +137,8 @@ export function clientTlsProblem(settings: Settings): string | undefined {
   if (settings.get('listen-metrics-urls').some(isSecure) && isBare) {
     return 'client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url'
   }
-  return pairProblem(tls)
+  const suites = secure === undefined ? undefined : settings.get('cipher-suites')
+  return pairProblem(tls) ?? http2SuiteProblem(suites ?? [])
 }
 
 function plainUrlNotices(
@@ -151,7 +168,13 @@ function plainUrlNotices(
 /** Warnings about TLS settings that plain HTTP URLs leave without effect. */
 export function tlsNotices(settings: Settings): readonly Notice[] {
   const client = [...settings.get('listen-client-urls'), ...settings.get('listen-client-http-urls')]
+  const hasBoth = (auto: boolean, tls: TlsConfig): boolean => auto && hasFile(tls)
+  const ignored = [
+    ...(hasBoth(settings.get('auto-tls'), clientTls(settings)) ? ['client'] : []),
+    ...(hasBoth(settings.get('peer-auto-tls'), peerTls(settings)) ? ['peer'] : []),
+  ]
   return [
+    ...ignored.map((side) => notice('warn', `ignoring ${side} auto TLS since certs given`, {})),
     ...plainUrlNotices(settings.get('listen-peer-urls'), peerTls(settings), {
       field: 'peer-url',
       certAuthFlag: 'peer-client-cert-auth',

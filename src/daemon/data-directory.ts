@@ -1,17 +1,40 @@
-import { rmdirSync } from 'node:fs'
+import { closeSync, openSync, rmdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { nodeDisk } from '../platform/disk.js'
 import type { Disk } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
+import { makeDurableDirectory } from './durable-directory.js'
+
+/** What is in the place of a data directory cannot be listed. */
+export class NoDirectory extends Error {
+  override readonly name = 'NoDirectory'
+}
 
 /** What a data directory belongs to. */
 export type DataDirectoryKind = 'empty' | 'member' | 'proxy'
+
+/** Throws when what should be a parent is a file. */
+function entryKind(disk: Disk, path: string): 'directory' | 'file' | undefined {
+  try {
+    return disk.stat(path)?.kind
+  } catch (error) {
+    if (codeOf(error) === 'ENOTDIR') throw new NoDirectory(`open ${path}: not a directory`)
+    throw error
+  }
+}
+
+/** The system's code behind a failure of the disk. */
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined
 
 /**
  * Looks at what is in a data directory: the life that began there goes on, whatever the flags say.
  * Throws when it belongs to a member and to a proxy.
  */
 export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataDirectoryKind {
-  if (disk.stat(path) === undefined) return 'empty'
+  const kindOfEntry = entryKind(disk, path)
+  if (kindOfEntry === undefined) return 'empty'
+  if (kindOfEntry === 'file') throw new NoDirectory(`readdirent ${path}: not a directory`)
   const names = disk.list(path)
   for (const name of names) {
     if (name !== 'member' && name !== 'proxy') {
@@ -27,6 +50,58 @@ export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataD
   const kind = isMember ? 'member' : 'proxy'
   log.info('server has been already initialized', { 'data-dir': path, 'dir-type': kind })
   return kind
+}
+
+/** The system's reasons in the words that operators of etcd know. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  ENOTDIR: 'not a directory',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EROFS: 'read-only file system',
+}
+const PRIVATE_MODE = 0o700
+const PERMISSIONS = 0o777
+
+function accessError(operation: string, path: string, cause: unknown): Error {
+  const { code = '', message } = cause as NodeJS.ErrnoException
+  const reason = REASONS[code] ?? message
+  return new Error(`cannot access data directory: ${operation} ${path}: ${reason}`, { cause })
+}
+
+/** As `ls` shows it, without the kind. */
+function modeText(mode: number): string {
+  const letters = 'rwxrwxrwx'
+  return [...letters].map((letter, at) => ((mode >> (8 - at)) & 1 ? letter : '-')).join('')
+}
+
+/**
+ * Makes the data directory, or sees whether it can be written in. Throws with etcd's words when
+ * not; warns when others than the owner may look into it.
+ */
+export function touchDataDirectory(path: string, log: Log): void {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) {
+    try {
+      makeDurableDirectory(nodeDisk, path)
+    } catch (error) {
+      const { cause, path: where = path } = error as Error & { readonly path?: string }
+      throw accessError('mkdir', where, cause)
+    }
+  } else if ((found.mode & PERMISSIONS) !== PRIVATE_MODE) {
+    const error =
+      `directory ${JSON.stringify(path)} exist, but the permission is ` +
+      `"d${modeText(found.mode)}". The recommended permission is "-rwx------" to prevent ` +
+      'possible unprivileged access to the data'
+    log.warn('check file permission', { error })
+  }
+  const probe = join(path, '.touch')
+  try {
+    closeSync(openSync(probe, 'w', 0o600))
+    unlinkSync(probe)
+  } catch (error) {
+    throw accessError('open', probe, error)
+  }
 }
 
 /**

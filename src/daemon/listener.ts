@@ -2,6 +2,7 @@ import { chmodSync, unlinkSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { DaemonError } from '../base/errors.js'
+import { namesOf } from '../platform/certificate-names.js'
 import type { TlsIdentity } from '../platform/tls.js'
 import type { Log } from '../ports/log.js'
 
@@ -135,7 +136,14 @@ export class Listener {
   async #admitSecure(socket: TLSSocket): Promise<void> {
     const refusal = await this.#options.admit?.(socket)
     if (refusal !== undefined) {
-      this.#options.log.warn(this.#rejected(), { 'remote-addr': remoteOf(socket), error: refusal })
+      const names = namesOf(socket.getPeerCertificate())
+      this.#options.log.warn(this.#rejected(), {
+        'remote-addr': remoteOf(socket),
+        'server-name': typeof socket.servername === 'string' ? socket.servername : '',
+        'ip-addresses': names?.ipAddresses ?? [],
+        'dns-names': names?.dnsNames ?? [],
+        error: refusal,
+      })
       socket.destroy()
       return
     }

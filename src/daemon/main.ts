@@ -9,7 +9,12 @@ import { installFailpoints } from '../platform/failpoint-server.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { installNativeLatin1 } from '../platform/native-latin1.js'
 import { findCommand } from './commands.js'
-import { type DataDirectoryKind, forgetMember, identifyDataDirectory } from './data-directory.js'
+import {
+  type DataDirectoryKind,
+  forgetMember,
+  identifyDataDirectory,
+  NoDirectory,
+} from './data-directory.js'
 import { endOnContradictions, failureText, printOutcome, stopOnSignals } from './process-life.js'
 import { EtcdServer } from './server.js'
 import { isProxyWanted, proxyFallback, startFailure } from './start-failure.js'
@@ -73,7 +78,10 @@ function directoryKind({ dataDir }: ServerConfig, log: ProcessLog): DataDirector
   try {
     return identifyDataDirectory(nodeDisk, dataDir, log)
   } catch (error) {
-    log.fatal(failureText(error))
+    const text = failureText(error)
+    if (error instanceof NoDirectory)
+      log.fatal('failed to list data directory', { dir: dataDir, error: text })
+    else log.fatal(text)
     log.flush()
     process.exit(FAILED_EXIT_CODE)
   }

@@ -44,6 +44,7 @@ export class PeerRoutes {
     void this.#answer(request).then((answer) => {
       response.writeHead(answer.status, {
         'Content-Type': answer.type,
+        'Content-Length': Buffer.byteLength(answer.body),
         ...(answer.allow === undefined ? {} : { Allow: answer.allow }),
         ...(answer.isOfCluster === true
           ? { 'X-Etcd-Cluster-Id': idToHex(this.#member.clusterId) }

@@ -49,6 +49,7 @@ import { AppendTraffic } from './append-traffic.js'
 import { AutoCompactor } from './auto-compactor.js'
 import { findStart, type StartPoint } from './bootstrap.js'
 import { composeMember } from './compose-member.js'
+import { touchDataDirectory } from './data-directory.js'
 import { makeDurableDirectory } from './durable-directory.js'
 import { createLeaderCalls } from './leader-calls.js'
 import { Listener } from './listener.js'
@@ -163,6 +164,7 @@ export class EtcdServer {
 
   async #start(): Promise<void> {
     const config = this.#config
+    touchDataDirectory(config.dataDir, this.#log)
     makeDurableDirectory(nodeDisk, join(config.dataDir, 'member', 'snap'))
     makeDurableDirectory(nodeDisk, dirname(config.walDir))
     const identities = await createIdentities(config)

@@ -1,10 +1,11 @@
-import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import type { ServerConfig, TlsConfig } from '../config/server-config.js'
 import { isSecure, type ServerUrl } from '../config/server-url.js'
 import { MemorySocket } from '../http2/memory-socket.js'
+import { addressProblem, nameProblem, namesOf } from '../platform/certificate-names.js'
+import { RevocationList } from '../platform/revocation-list.js'
 import { selfSignedCertificate } from '../platform/self-signed.js'
 import { TlsIdentity, type TlsOptions } from '../platform/tls.js'
 import { hostsOf } from './addresses.js'
@@ -53,48 +54,29 @@ export async function identityOf(
     maxVersion: config.tlsVersionMax,
     cipherSuites: config.cipherSuites,
     skipServerVerification: tls.isAuto,
+    allowedCommonNames: tls.allowedCommonNames,
+    allowedHostnames: tls.allowedHostnames,
   }
   return new TlsIdentity(options)
 }
 
 export async function createIdentities(config: ServerConfig): Promise<Identities> {
-  return {
-    client: await identityOf(config, {
-      tls: config.clientTls,
-      directory: join(config.dataDir, 'fixtures', 'client'),
-      urls: [
-        ...config.listenClientUrls,
-        ...config.listenClientHttpUrls,
-        ...config.advertiseClientUrls,
-        ...config.listenMetricsUrls,
-      ],
-    }),
-    peer: await identityOf(config, {
-      tls: config.peerTls,
-      directory: join(config.dataDir, 'fixtures', 'peer'),
-      urls: [...config.listenPeerUrls, ...config.initialAdvertisePeerUrls],
-    }),
-  }
-}
-
-interface CertificateNames {
-  readonly commonName: string
-  readonly dnsNames: readonly string[]
-  readonly ipAddresses: readonly string[]
-}
-
-function namesOf(socket: TLSSocket): CertificateNames | undefined {
-  const certificate = socket.getPeerCertificate()
-  if (Object.keys(certificate).length === 0) return undefined
-  const alternatives = (certificate.subjectaltname ?? '').split(', ')
-  const among = (prefix: string): string[] =>
-    alternatives.filter((one) => one.startsWith(prefix)).map((one) => one.slice(prefix.length))
-  const { CN } = certificate.subject as { CN?: string | string[] }
-  return {
-    commonName: (Array.isArray(CN) ? CN[0] : CN) ?? '',
-    dnsNames: among('DNS:'),
-    ipAddresses: among('IP Address:'),
-  }
+  const peer = await identityOf(config, {
+    tls: config.peerTls,
+    directory: join(config.dataDir, 'fixtures', 'peer'),
+    urls: [...config.listenPeerUrls, ...config.initialAdvertisePeerUrls],
+  })
+  const client = await identityOf(config, {
+    tls: config.clientTls,
+    directory: join(config.dataDir, 'fixtures', 'client'),
+    urls: [
+      ...config.listenClientUrls,
+      ...config.listenClientHttpUrls,
+      ...config.advertiseClientUrls,
+      ...config.listenMetricsUrls,
+    ],
+  })
+  return { client, peer }
 }
 
 /** The most certificates of a chain that are looked at. */
@@ -118,53 +100,32 @@ export function verifiedNames(socket: Duplex): readonly string[] {
   return names
 }
 
-/** `*.example.com` covers one label. */
-function matchesName(pattern: string, host: string): boolean {
-  if (!pattern.startsWith('*.')) return pattern.toLowerCase() === host.toLowerCase()
-  return host.slice(host.indexOf('.') + 1).toLowerCase() === pattern.slice(2).toLowerCase()
+/** Refuses a connection that showed a revoked certificate; `undefined` where there is no list. */
+export function revocationCheck(
+  file: string,
+): ((socket: TLSSocket) => string | undefined) | undefined {
+  if (file === '') return undefined
+  const list = new RevocationList(file)
+  return (socket) => list.problem(socket)
 }
-
-const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')
-
-/**
- * A peer's certificate with alternative names must name the address it comes from (facts: ops.md
- * 5).
- */
-async function sanProblem(names: CertificateNames, remote: string): Promise<string | undefined> {
-  if (names.ipAddresses.length === 0 && names.dnsNames.length === 0) return undefined
-  if (names.ipAddresses.includes(remote)) return undefined
-  if (names.dnsNames.length === 0) {
-    return `tls: "${remote}" does not match any of IPAddresses [${names.ipAddresses.join(' ')}]`
-  }
-  for (const name of names.dnsNames) {
-    const found = await lookup(name, { all: true }).catch(() => [])
-    if (found.some(({ address }) => plainAddress(address) === remote)) return undefined
-  }
-  return `tls: "${remote}" does not match any of DNSNames [${names.dnsNames.map((name) => `"${name}"`).join(' ')}]`
-}
-
-const NOT_ALLOWED = 'client certificate authentication failed'
 
 /** Whether an accepted TLS connection may stay; a text says why not. */
 export function admission(
   tls: TlsConfig,
   side: 'client' | 'peer',
 ): (socket: TLSSocket) => Promise<string | undefined> {
+  const isRevoked = revocationCheck(tls.revocationListFile)
+  const comparesAddress = side === 'peer' && !tls.skipClientSanVerification && !tls.isAuto
   return async (socket) => {
-    const names = namesOf(socket)
-    const { allowedCommonNames, allowedHostnames } = tls
-    if (allowedCommonNames.length > 0 && !allowedCommonNames.includes(names?.commonName ?? ''))
-      return NOT_ALLOWED
-    if (allowedHostnames.length > 0) {
-      const patterns = names?.dnsNames.length ? names.dnsNames : [names?.commonName ?? '']
-      const known = [...patterns, ...(names?.ipAddresses ?? [])]
-      const isAllowed = allowedHostnames.some((host) =>
-        known.some((pattern) => matchesName(pattern, host)),
-      )
-      if (!isAllowed) return NOT_ALLOWED
+    const names = namesOf(socket.getPeerCertificate())
+    // Whoever was not asked for a certificate has shown none, and is let in.
+    if (names === undefined) return undefined
+    const refused = nameProblem(names, tls)
+    if (refused !== undefined) return refused
+    if (comparesAddress) {
+      const elsewhere = await addressProblem(names, socket.remoteAddress ?? '')
+      if (elsewhere !== undefined) return elsewhere
     }
-    if (side === 'client' || tls.skipClientSanVerification || names === undefined || tls.isAuto)
-      return undefined
-    return sanProblem(names, plainAddress(socket.remoteAddress ?? ''))
+    return isRevoked?.(socket)
   }
 }

@@ -16,6 +16,7 @@ import {
   write,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { failpoint } from '../base/failpoints.js'
 import type {
   Disk,
@@ -165,7 +166,12 @@ export const nodeDisk: Disk = {
   },
 
   makeDirectory(path: string): void {
-    attempt('mkdir', path, () => mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE }))
+    attempt('mkdir', path, () => {
+      // A recursive call never comes back where the parent takes no directories, as /proc.
+      const hasParent = statSync(dirname(path), { throwIfNoEntry: false }) !== undefined
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
+      mkdirSync(path, { recursive: !hasParent, mode: DIRECTORY_MODE })
+    })
   },
 
   rename(from: string, to: string): void {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
+import { readPath } from './pem-files.js'
 import { opensslCiphers, ReloadedPair, secureVersion, type TlsVersion } from './tls.js'
 
 /** TLS of connections that we dial without listening ourselves. Paths; '' = not given. */
@@ -31,7 +31,7 @@ export function outgoingTls(options: OutgoingTlsOptions): () => ConnectionOption
   const common: ConnectionOptions = {
     rejectUnauthorized: !options.skipVerification,
     minVersion: secureVersion(options.minVersion),
-    ...(trustedCaFile === '' ? {} : { ca: readFileSync(trustedCaFile, 'utf8') }),
+    ...(trustedCaFile === '' ? {} : { ca: readPath(trustedCaFile).toString('utf8') }),
     ...(maxVersion === undefined ? {} : { maxVersion: secureVersion(maxVersion) }),
     ...(ciphers === undefined ? {} : { ciphers }),
   }

@@ -63,7 +63,7 @@ export async function selfSignedCertificate(
   })
   const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
   mkdirSync(options.directory, { recursive: true, mode: 0o700 })
-  writeFileSync(certFile, `${certificate.toString('pem')}\n`, { mode: 0o600 })
+  writeFileSync(certFile, `${certificate.toString('pem')}\n`, { mode: 0o644 })
   writeFileSync(keyFile, pem('PRIVATE KEY', pkcs8), { mode: 0o600 })
   return { certFile, keyFile }
 }

@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from 'node:fs'
 import {
   type ConnectionOptions,
+  checkServerIdentity,
   createSecureContext,
   type SecureContext,
   type SecureContextOptions,
@@ -8,6 +8,8 @@ import {
 } from 'node:tls'
 
 import { opensslCipherName } from '../base/cipher-suites.js'
+import { nameProblem, namesOf } from './certificate-names.js'
+import { assertPair, fileStamp, readPath } from './pem-files.js'
 import { systemAuthorities } from './system-authorities.js'
 
 export type TlsVersion = 'TLS1.2' | 'TLS1.3'
@@ -37,6 +39,9 @@ export interface TlsOptions {
    * Names of the certificate we accept when dialling self-signed peers (auto TLS) are not checked.
    */
   readonly skipServerVerification: boolean
+  /** Names of which the certificate of a server that we dial must carry one; default any. */
+  readonly allowedCommonNames?: readonly string[]
+  readonly allowedHostnames?: readonly string[]
 }
 
 /** TLS 1.3 chooses among its own suites; etcd's flag is about the older ones. */
@@ -68,10 +73,9 @@ class WatchedFile {
    * read.
    */
   refresh(): boolean {
-    const { mtimeMs, size, ino } = statSync(this.path)
-    const stamp = `${mtimeMs} ${size} ${ino}`
+    const stamp = fileStamp(this.path)
     if (stamp === this.#stamp) return false
-    this.#content = readFileSync(this.path, 'utf8')
+    this.#content = readPath(this.path).toString('utf8')
     this.#stamp = stamp
     return true
   }
@@ -105,7 +109,7 @@ export class ReloadedPair {
       this.#isStale = this.#key.refresh() || this.#isStale
       if (this.#current !== undefined && !this.#isStale) return this.#current
       const pair = { cert: this.#certificate.content, key: this.#key.content }
-      createSecureContext(pair)
+      assertPair(pair.cert, pair.key)
       this.#current = pair
       this.#isStale = false
       return pair
@@ -138,7 +142,7 @@ export class TlsIdentity {
         ? this.#pair
         : new ReloadedPair(options.clientCertFile, options.clientKeyFile || options.keyFile)
     this.#trusted =
-      options.trustedCaFile === '' ? undefined : readFileSync(options.trustedCaFile, 'utf8')
+      options.trustedCaFile === '' ? undefined : readPath(options.trustedCaFile).toString('utf8')
     this.serverOptions()
     this.#clientPair.current()
   }
@@ -175,6 +179,7 @@ export class TlsIdentity {
       ...pair,
       ...this.#common(),
       rejectUnauthorized: !skipServerVerification,
+      checkServerIdentity: this.#checkServer,
     }
     if (this.#trusted !== undefined || skipServerVerification) return options
     // Whoever names no authority trusts those of the machine. Reading them all takes milliseconds.
@@ -184,6 +189,19 @@ export class TlsIdentity {
       this.#systemContext = { pair, context }
     }
     return { ...options, secureContext: this.#systemContext.context }
+  }
+
+  /** As etcd does, whom we dial must carry one of the names that we let in. */
+  readonly #checkServer: NonNullable<ConnectionOptions['checkServerIdentity']> = (
+    host,
+    certificate,
+  ) => {
+    const { allowedCommonNames = [], allowedHostnames = [] } = this.options
+    const wrongHost = checkServerIdentity(host, certificate)
+    const names = namesOf(certificate)
+    if (wrongHost !== undefined || names === undefined) return wrongHost
+    const problem = nameProblem(names, { allowedCommonNames, allowedHostnames })
+    return problem === undefined ? undefined : new Error(problem)
   }
 
   #common(): {

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 
+/** Debian's, 3.4; INTEROP_ETCDCTL puts another in its place. */
+const ETCDCTL = process.env.INTEROP_ETCDCTL ?? '/usr/bin/etcdctl'
+
 /** What a run of etcdctl left behind; `code` is null when it was ended by a signal. */
 export interface Output {
   readonly stdout: string
@@ -10,6 +13,8 @@ export interface Output {
 export interface EtcdctlOptions {
   readonly endpoints: readonly string[]
   readonly args: readonly string[]
+  /** Debian's unless told. */
+  readonly program?: string
   /** 3 unless told. */
   readonly api?: '2' | '3'
   readonly stdin?: string
@@ -22,11 +27,19 @@ export interface EtcdctlOptions {
 /** What comes within this time after "enough" is still seen: one event too many must not go unnoticed. */
 const AFTERMATH_MS = 150
 
-/** Runs Debian's etcdctl. Only the variables named here reach it. Output bytes are kept as latin1 characters. */
+/** Runs etcdctl. Only the variables named here reach it. Output bytes are kept as latin1 characters. */
 export function etcdctl(options: EtcdctlOptions): Promise<Output> {
-  const { endpoints, args, api = '3', stdin = '', enough, timeoutMs = 20_000 } = options
+  const {
+    endpoints,
+    args,
+    api = '3',
+    stdin = '',
+    enough,
+    timeoutMs = 20_000,
+    program = ETCDCTL,
+  } = options
   return new Promise((resolve, reject) => {
-    const child = spawn('/usr/bin/etcdctl', ['--endpoints', endpoints.join(','), ...args], {
+    const child = spawn(program, ['--endpoints', endpoints.join(','), ...args], {
       env: { PATH: process.env.PATH ?? '', ETCDCTL_API: api },
     })
     let stdout = ''

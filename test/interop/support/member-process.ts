@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-export const ETCD = '/usr/bin/etcd'
+/** The machine's etcd, 3.4; INTEROP_ETCD puts another in its place, to hold the whole suite against that version. */
+export const ETCD = process.env.INTEROP_ETCD ?? '/usr/bin/etcd'
 export const DAEMON_BUILT = join(ROOT, 'dist/bundle/etcd.cjs')
 
 /**
@@ -16,8 +17,28 @@ export const OURS: readonly [string, ...string[]] =
     ? [process.execPath, join(ROOT, 'bin/etcd')]
     : [process.env.INTEROP_OURS]
 
-/** Whose program a member runs: the machine's etcd, or ours. */
-export type MemberKind = 'etcd' | 'ours'
+/** Where a program lies on the path; '' when it is not there. */
+function onPath(name: string): string {
+  const folders = (process.env.PATH ?? '').split(':')
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? ''
+}
+
+/** What tools/etcd-3.5.sh builds; '' where it was not run. */
+export const ETCD_35 = onPath('etcd-3.5')
+export const ETCDCTL_35 = onPath('etcdctl-3.5')
+export const ETCDUTL_35 = onPath('etcdutl-3.5')
+
+/** Whose program a member runs: the machine's etcd, one of version 3.5, or ours. */
+export type MemberKind = 'etcd' | 'etcd-3.5' | 'ours'
+
+const programs: Readonly<Record<MemberKind, readonly string[]>> = {
+  etcd: [ETCD],
+  'etcd-3.5': [ETCD_35],
+  ours: OURS,
+}
+
+/** The command, without flags, that starts a member of this kind. */
+export const programOf = (kind: MemberKind): readonly string[] => programs[kind]
 
 /** How a process ended: its exit code, or the signal that ended it, and how long that took in milliseconds. */
 export interface Ending {
@@ -132,10 +153,9 @@ export class MemberProcess {
 
   commandLine(): readonly string[] {
     const { kind, name, clientUrl, peerUrl, listenPeerUrl = peerUrl } = this.options
-    const program = kind === 'ours' ? OURS : [ETCD]
     return [
       ...(this.options.within ?? []),
-      ...program,
+      ...programOf(kind),
       ...['--name', name, '--data-dir', this.dataDir],
       ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
       ...['--listen-peer-urls', listenPeerUrl, '--initial-advertise-peer-urls', peerUrl],

@@ -1,14 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  type Ending,
-  ETCD,
-  endingOf,
-  type MemberKind,
-  OURS,
-  spawnLogged,
-} from './member-process.js'
+import { type Ending, endingOf, type MemberKind, programOf, spawnLogged } from './member-process.js'
 import { until } from './until.js'
 
 export interface ProxyOptions {
@@ -40,8 +33,7 @@ export class ProxyProcess {
 
   start(): void {
     const { kind, folder, args } = this.#options
-    const program = kind === 'ours' ? OURS : [ETCD]
-    this.#child = spawnLogged([...program, ...args], { log: this.#logFile, cwd: folder })
+    this.#child = spawnLogged([...programOf(kind), ...args], { log: this.#logFile, cwd: folder })
   }
 
   /** Starts it and waits for this in its log. */

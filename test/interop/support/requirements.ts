@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs'
 import { describe } from 'vitest'
-import { DAEMON_BUILT, ETCD, OURS } from './member-process.js'
+import { DAEMON_BUILT, ETCD, ETCD_35, ETCDCTL_35, ETCDUTL_35, OURS } from './member-process.js'
 
 /** What a test needs beside Node and npm, and the file that tells whether it is there. */
 const places = {
   daemon: OURS[1] === undefined ? OURS[0] : DAEMON_BUILT,
   etcd: ETCD,
   etcdctl: '/usr/bin/etcdctl',
+  'etcd-3.5': ETCD_35,
+  'etcdctl-3.5': ETCDCTL_35,
+  'etcdutl-3.5': ETCDUTL_35,
   'python3-etcd3': '/usr/lib/python3/dist-packages/etcd3/__init__.py',
   'python3-etcd': '/usr/lib/python3/dist-packages/etcd/__init__.py',
   'vip-manager': '/usr/bin/vip-manager',
@@ -18,6 +21,7 @@ const places = {
   unshare: '/usr/bin/unshare',
   ip: '/usr/sbin/ip',
   'ruby-foreman': '/usr/bin/foreman',
+  openssl: '/usr/bin/openssl',
 } as const
 
 export type Requirement = keyof typeof places

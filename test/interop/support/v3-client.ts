@@ -49,6 +49,7 @@ export interface RangeRequest {
   readonly range_end?: string
   readonly revision?: number
   readonly serializable?: boolean
+  readonly count_only?: boolean
 }
 export interface WatchCreate {
   readonly key: string
@@ -123,9 +124,9 @@ export class V3Client {
   }
 
   range(request: RangeRequest, timeoutMs = 8000): Promise<RangeResponse> {
-    const { key, range_end = '', revision = 0, serializable = false } = request
+    const { key, range_end = '', ...rest } = request
     const bytes = { key: Buffer.from(key), range_end: Buffer.from(range_end) }
-    return this.#unary('KV', 'Range', { ...bytes, revision, serializable }, timeoutMs)
+    return this.#unary('KV', 'Range', { ...rest, ...bytes }, timeoutMs)
   }
 
   /** Raises an alarm as a member would whose disk is full or whose data differs. */
