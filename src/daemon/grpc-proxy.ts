@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type ChannelOptions, credentials } from '@grpc/grpc-js'
@@ -9,6 +8,7 @@ import { GrpcServer } from '../grpc/server.js'
 import type { DialOptions } from '../peer/dial.js'
 import { createLog, type ProcessLog } from '../platform/log.js'
 import { outgoingTls } from '../platform/outgoing-tls.js'
+import { readPath } from '../platform/pem-files.js'
 import { selfSignedCertificate } from '../platform/self-signed.js'
 import { systemEntropy } from '../platform/system.js'
 import { TlsIdentity, type TlsVersion } from '../platform/tls.js'
@@ -17,10 +17,11 @@ import { GrpcProxy } from '../proxy/grpc-proxy.js'
 import { grpcProxyCommand, grpcProxyProblem } from '../proxy/grpc-proxy-settings.js'
 import { discoverEndpoints } from '../proxy/srv-endpoints.js'
 import type { UpstreamEndpoint } from '../proxy/upstream.js'
-import { Listener } from './listener.js'
+import { Listener, type ListenerOptions } from './listener.js'
 import { endOnContradictions, failureText, printOutcome, stopOnSignals } from './process-life.js'
 import { watchSlowRequests } from './slow-requests.js'
 import { notifySystemd } from './systemd.js'
+import { revocationCheck } from './tls.js'
 
 /** How long connecting to a member may take, ms. */
 const DIAL_TIMEOUT_MS = 5000
@@ -37,13 +38,13 @@ const hasUpstreamTls = (values: CobraValues): boolean =>
 /** A member takes the name in a certificate for a user, and the proxy's is not the client's. */
 function refuseNamedCertificate(file: string): void {
   if (file === '') return
-  const { subject } = new X509Certificate(readFileSync(file))
+  const { subject } = new X509Certificate(readPath(file))
   if (/^CN=./m.test(subject ?? '')) throw new Error(`cert has non empty Common Name (CN): ${file}`)
 }
 
 function endpointOf(values: CobraValues): (text: string) => UpstreamEndpoint {
   const read = (name: string): Buffer | null =>
-    values.text(name) === '' ? null : readFileSync(values.text(name))
+    values.text(name) === '' ? null : readPath(values.text(name))
   const [ca, key, cert] = [read('cacert'), read('key'), read('cert')]
   const rejectUnauthorized = !values.isOn('insecure-skip-tls-verify')
   const secure = credentials.createSsl(ca, key, cert, { rejectUnauthorized })
@@ -142,6 +143,7 @@ function createProxy(
     isPageSecure: hasUpstreamTls(values),
     namespace: Buffer.from(values.text('namespace')),
     isOrdered: values.isOn('experimental-serializable-ordering'),
+    leasingPrefix: Buffer.from(values.text('experimental-leasing-prefix')),
     advertiseUrl: values.text('advertise-client-url'),
     resolverPrefix: values.text('resolver-prefix'),
     resolverTtlSeconds: values.number('resolver-ttl'),
@@ -178,7 +180,11 @@ async function start(values: CobraValues, log: ProcessLog): Promise<() => Promis
   const http1 = (socket: import('node:net').Socket): void => {
     proxy.pages.server.emit('connection', socket)
   }
-  const common = { tls: identity, log, side: 'client' } as const
+  const isRevoked = revocationCheck(values.text('client-crl-file'))
+  const common = {
+    ...{ tls: identity, log, side: 'client' },
+    ...(isRevoked === undefined ? {} : { admit: async (socket) => isRevoked(socket) }),
+  } satisfies Partial<ListenerOptions>
   const listener = new Listener({
     ...common,
     address: { kind: 'tcp', host, port: Number(port) },
@@ -204,7 +210,7 @@ async function start(values: CobraValues, log: ProcessLog): Promise<() => Promis
   return async () => {
     for (const one of listeners) one.stopAccepting()
     await grpc.drain(DRAIN_GRACE_MS)
-    proxy.stop()
+    await proxy.stop()
     for (const one of listeners) one.destroyConnections()
   }
 }

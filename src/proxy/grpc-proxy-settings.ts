@@ -104,9 +104,5 @@ function tlsProblem(values: CobraValues): string | undefined {
 function missingProblem(values: CobraValues): string | undefined {
   if (values.isOn('enable-pprof'))
     return '--enable-pprof: Node.js cannot make profiles in the format of Go'
-  if (values.text('client-crl-file') !== '')
-    return '--client-crl-file: certificate revocation is not available in this version'
-  if (values.text('experimental-leasing-prefix') !== '')
-    return '--experimental-leasing-prefix: leasing is not available in this version'
   return undefined
 }

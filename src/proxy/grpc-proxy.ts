@@ -7,9 +7,13 @@ import * as rpc from '../wire/rpc.js'
 import { clusterProxyMethods } from './cluster-proxy.js'
 import { GrpcProxyPages } from './grpc-proxy-pages.js'
 import { KeyNamespace } from './key-namespace.js'
+import { MemberKv } from './kv-calls.js'
 import { KvProxy } from './kv-proxy.js'
 import { LeaderWatch } from './leader-watch.js'
+import { LeaseHolder } from './lease-holder.js'
 import { KeepAlives, leaseProxyMethods } from './lease-proxy.js'
+import { LeasedKv } from './leased-kv.js'
+import { LeasingProtocol } from './leasing-protocol.js'
 import { passThroughMethods } from './pass-through.js'
 import { ProxyFigures } from './proxy-figures.js'
 import { Registration } from './registration.js'
@@ -33,6 +37,8 @@ export interface GrpcProxyOptions {
   /** Prefix of all keys of the clients; empty = none. */
   readonly namespace: Uint8Array
   readonly isOrdered: boolean
+  /** Prefix of the lease keys, among the clients' keys; empty = no key is held. */
+  readonly leasingPrefix: Uint8Array
   readonly advertiseUrl: string
   /** '' = this proxy does not register. */
   readonly resolverPrefix: string
@@ -51,6 +57,8 @@ export class GrpcProxy {
   readonly #options: GrpcProxyOptions
   readonly #upstream: Upstream
   readonly #kv: KvProxy
+  readonly #members: MemberKv
+  readonly #holder: LeaseHolder | undefined
   readonly #broadcasts: WatchBroadcasts
   readonly #leader: LeaderWatch
   readonly #keepAlives: KeepAlives
@@ -66,7 +74,18 @@ export class GrpcProxy {
     const figures = new ProxyFigures()
     const upstream = new Upstream(endpoints.map(endpointOf), channelOptions)
     this.#upstream = upstream
-    this.#kv = new KvProxy({ upstream, namespace, figures, isOrdered })
+    const members = new MemberKv({ upstream, namespace, isOrdered })
+    this.#members = members
+    const protocol = new LeasingProtocol(options.leasingPrefix)
+    this.#holder =
+      options.leasingPrefix.length === 0
+        ? undefined
+        : new LeaseHolder({ upstream, namespace, members, protocol, log })
+    const calls =
+      this.#holder === undefined
+        ? members
+        : new LeasedKv({ members, protocol, holder: this.#holder })
+    this.#kv = new KvProxy({ upstream, calls, figures, isOrdered })
     this.#broadcasts = new WatchBroadcasts({ upstream, namespace, figures })
     this.#leader = new LeaderWatch(upstream)
     this.#keepAlives = new KeepAlives(upstream)
@@ -74,7 +93,7 @@ export class GrpcProxy {
     const { hostname, advertiseUrl } = options
     this.methods = [
       ...this.#kv.methods,
-      watchProxyMethod({ broadcasts: this.#broadcasts, kv: this.#kv, leader: this.#leader, log }),
+      watchProxyMethod({ broadcasts: this.#broadcasts, members, leader: this.#leader, log }),
       ...leaseProxyMethods({
         ...{ upstream, namespace, keepAlives: this.#keepAlives, leader: this.#leader },
       }),
@@ -111,13 +130,16 @@ export class GrpcProxy {
       while (!(await this.#maybeRecover()))
         await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS))
     }
+    this.#holder?.start()
     this.#registration?.start()
     if (syncIntervalMs > 0)
       this.#timer = setInterval(() => void this.#syncEndpoints(), syncIntervalMs)
   }
 
-  stop(): void {
+  /** Resolves when the keys that were held are given back, as far as a member can be told. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#holder?.stop()
     this.#registration?.stop()
     this.#leader.stop()
     this.#keepAlives.stop()
@@ -128,7 +150,7 @@ export class GrpcProxy {
 
   async #maybeRecover(): Promise<boolean> {
     try {
-      await this.#kv.recoverOrder()
+      await this.#members.recoverOrder()
       return true
     } catch (error) {
       const { message } = UpstreamError.from(error)
@@ -166,7 +188,7 @@ export class GrpcProxy {
       timer = setTimeout(() => reject(new Error('context deadline exceeded')), HEALTH_TIMEOUT_MS)
     })
     try {
-      await Promise.race([this.#kv.mayRead(request, undefined), late])
+      await Promise.race([this.#members.mayRead(request, undefined), late])
       return undefined
     } catch (error) {
       const { message } = UpstreamError.from(error)

@@ -1,21 +1,16 @@
 import { errors } from '../base/errors.js'
 import { latin1FromBytes } from '../base/latin1.js'
 import { unaryMethod } from '../grpc/methods.js'
-import type { GrpcStatus, RpcFailure, RpcMethod, UnaryCall } from '../ports/rpc.js'
+import type { GrpcStatus, RpcMethod, UnaryCall } from '../ports/rpc.js'
 import type { Codec } from '../wire/codec.js'
 import * as rpc from '../wire/rpc.js'
-import type { KeyNamespace } from './key-namespace.js'
+import type { KvCalls } from './kv-calls.js'
 import type { ProxyFigures } from './proxy-figures.js'
 import { type KeyRange, RangeCache } from './range-cache.js'
 import { rawMessage } from './raw-message.js'
 import { type Caller, type Upstream, UpstreamError } from './upstream.js'
 
 const service = (name: string): string => `/etcdserverpb.KV/${name}`
-
-const failure = (code: 'COMPACTED' | 'EMPTY_KEY'): RpcFailure => {
-  const { grpc, message } = errors[code]
-  return { status: grpc as GrpcStatus, message }
-}
 
 const rangeOf = (request: {
   readonly key: Uint8Array
@@ -29,21 +24,20 @@ type Call = UnaryCall<Uint8Array>
 
 export interface KvProxyOptions {
   readonly upstream: Upstream
-  readonly namespace: KeyNamespace
+  /** Who answers what the cache does not: the members, or leases in front of them. */
+  readonly calls: KvCalls
   readonly figures: ProxyFigures
   /** `--experimental-serializable-ordering`: no answer is older than one that was given before. */
   readonly isOrdered: boolean
 }
 
 /**
- * The KV service: writes and linearizable reads go to a member, serializable ranges are answered
- * from what earlier answers said (facts: flags.md 7).
+ * The KV service: writes and linearizable reads go on, serializable ranges are answered from what
+ * earlier answers said (facts: flags.md 7).
  */
 export class KvProxy {
   readonly #options: KvProxyOptions
   readonly #cache = new RangeCache()
-  /** The newest revision that was answered with. */
-  #revision = 0
 
   constructor(options: KvProxyOptions) {
     this.#options = options
@@ -89,16 +83,10 @@ export class KvProxy {
     ]
   }
 
-  /** Waits for a linearizable answer: from its revision on, answers are in order. */
-  async recoverOrder(): Promise<void> {
-    const request = rpc.RangeRequest.create({ key: Uint8Array.of(0x5f), keysOnly: true })
-    await this.#askRange(rpc.RangeRequest.encode(request), undefined)
-  }
-
   /** The encoded answer to a range of the client's own keys. Rejects with an UpstreamError. */
   async range(request: rpc.RangeRequest, caller: Caller): Promise<Uint8Array> {
     this.#refuseEmpty(request.key)
-    const { figures, namespace, isOrdered } = this.#options
+    const { figures, calls, isOrdered } = this.#options
     const serializable = rpc.RangeRequest.encode({ ...request, serializable: true })
     // Who may read what is the members' affair: what one was told is not told to another.
     const user = caller?.metadata('token') ?? ''
@@ -112,70 +100,27 @@ export class KvProxy {
     }
     const { generation } = this.#cache
     const entry = { ...rangeOf(request), revision: request.revision }
-    const encoded = rpc.RangeRequest.encode(namespace.outerRange(request))
-    const answer = await this.#askRange(encoded, caller)
-    const inner = namespace.isEmpty
-      ? answer
-      : rpc.RangeResponse.encode(namespace.innerRange(rpc.RangeResponse.decode(answer)))
-    this.#cache.add(name, { ...entry, answer: inner }, generation)
+    const answer = await calls.range(request, caller)
+    this.#cache.add(name, { ...entry, answer }, generation)
     figures.cacheSize(this.#cache.size)
-    return inner
-  }
-
-  /** Resolves when the members let this client read the range; never from the cache. */
-  async mayRead(request: rpc.RangeRequest, caller: Caller): Promise<void> {
-    const outer = rpc.RangeRequest.encode(this.#options.namespace.outerRange(request))
-    await this.#options.upstream.unary(service('Range'), outer, caller)
-  }
-
-  /** An answer that is older than one before is asked for again, of the next member. */
-  async #askRange(encoded: Uint8Array, caller: Caller): Promise<Uint8Array> {
-    const { upstream, isOrdered } = this.#options
-    const attemptsMax = isOrdered ? 2 * upstream.endpoints.length + 1 : 1
-    for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const answer = await upstream.unary(service('Range'), encoded, caller)
-      if (!isOrdered) return answer
-      const revision = rpc.RangeResponse.decode(answer).header?.revision ?? 0
-      if (revision >= this.#revision) {
-        this.#revision = revision
-        return answer
-      }
-    }
-    throw new UpstreamError(
-      2,
-      'etcdclient: no cluster members have a revision higher than the previously received revision',
-    )
+    return answer
   }
 
   async #put(request: rpc.PutRequest, call: Call): Promise<Uint8Array> {
     this.#refuseEmpty(request.key)
-    const { namespace } = this.#options
     const range = { key: latin1FromBytes(request.key), end: '' }
-    const outer = { ...request, key: namespace.outer(request.key) }
-    const answer = await this.#write('Put', [range], rpc.PutRequest.encode(outer), call)
-    if (namespace.isEmpty || !request.prevKv) return answer
-    return rpc.PutResponse.encode(namespace.innerPut(rpc.PutResponse.decode(answer)))
+    return this.#write([range], () => this.#options.calls.put(request, call))
   }
 
   async #deleteRange(request: rpc.DeleteRangeRequest, call: Call): Promise<Uint8Array> {
     this.#refuseEmpty(request.key)
-    const { namespace } = this.#options
-    const outer = rpc.DeleteRangeRequest.encode(namespace.outerRange(request))
-    const answer = await this.#write('DeleteRange', [rangeOf(request)], outer, call)
-    if (namespace.isEmpty || !request.prevKv) return answer
-    return rpc.DeleteRangeResponse.encode(
-      namespace.innerDelete(rpc.DeleteRangeResponse.decode(answer)),
-    )
+    return this.#write([rangeOf(request)], () => this.#options.calls.deleteRange(request, call))
   }
 
   async #txn(request: rpc.TxnRequest, call: Call): Promise<Uint8Array> {
-    const { namespace } = this.#options
     // A key that a comparison was wrong about may be out of date in the cache too.
     const touched = [...request.compare.map(rangeOf), ...writtenRanges(request)]
-    const outer = rpc.TxnRequest.encode(namespace.outerTxn(request))
-    const answer = await this.#write('Txn', touched, outer, call)
-    if (namespace.isEmpty) return answer
-    return rpc.TxnResponse.encode(namespace.innerTxn(rpc.TxnResponse.decode(answer)))
+    return this.#write(touched, () => this.#options.calls.txn(request, call))
   }
 
   async #compact(request: rpc.CompactionRequest, call: Call): Promise<Uint8Array> {
@@ -186,20 +131,14 @@ export class KvProxy {
   }
 
   /** Takes cached answers out before the write, and after it: others may have read in between. */
-  async #write(
-    name: string,
-    ranges: readonly KeyRange[],
-    encoded: Uint8Array,
-    call: Call,
-  ): Promise<Uint8Array> {
-    const { upstream, figures } = this.#options
+  async #write(ranges: readonly KeyRange[], write: () => Promise<Uint8Array>): Promise<Uint8Array> {
     const invalidate = (): void => {
       for (const range of ranges) this.#cache.invalidate(range)
-      figures.cacheSize(this.#cache.size)
+      this.#options.figures.cacheSize(this.#cache.size)
     }
     invalidate()
     try {
-      return await upstream.unary(service(name), encoded, call)
+      return await write()
     } finally {
       invalidate()
     }
@@ -212,8 +151,8 @@ export class KvProxy {
 }
 
 function refusal(code: 'COMPACTED' | 'EMPTY_KEY'): UpstreamError {
-  const { status, message } = failure(code)
-  return new UpstreamError(status, message)
+  const { grpc, message } = errors[code]
+  return new UpstreamError(grpc as GrpcStatus, message)
 }
 
 function writtenRanges({ success, failure: otherwise }: rpc.TxnRequest): KeyRange[] {

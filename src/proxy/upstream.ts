@@ -63,6 +63,13 @@ export const callerOfStream = (call: CallContext): NonNullable<Caller> => ({
   },
 })
 
+/** The proxy itself, for a question that is not worth waiting for any longer. */
+export const proxyWithin = (timeoutMs: number): NonNullable<Caller> => ({
+  metadata: () => undefined,
+  deadlineMs: performance.now() + timeoutMs,
+  isCancelled: false,
+})
+
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 const same = (bytes: Buffer): Buffer => bytes

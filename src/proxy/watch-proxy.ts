@@ -7,7 +7,7 @@ import type { GrpcStatus, RequestListener, RpcMethod, StreamCall } from '../port
 import type { Codec, Encodable } from '../wire/codec.js'
 import type { Event } from '../wire/mvccpb.js'
 import * as rpc from '../wire/rpc.js'
-import type { KvProxy } from './kv-proxy.js'
+import type { MemberKv } from './kv-calls.js'
 import type { LeaderWatch } from './leader-watch.js'
 import { type Caller, callerOfStream, UpstreamError } from './upstream.js'
 import type { Receiver } from './watch-broadcast.js'
@@ -27,7 +27,7 @@ type WatchCall = StreamCall<Encodable<typeof rpc.WatchResponse>>
 export interface WatchProxyOptions {
   readonly broadcasts: WatchBroadcasts
   /** Asked whether a client may read what it wants to watch. */
-  readonly kv: KvProxy
+  readonly members: MemberKv
   readonly leader: LeaderWatch
   readonly log: Log
 }
@@ -174,7 +174,7 @@ class WatchSession implements RequestListener<rpc.WatchRequest> {
   async #problemOf({ key, rangeEnd }: rpc.WatchCreateRequest): Promise<string | undefined> {
     const range = { key, rangeEnd, serializable: true, countOnly: true, limit: 1 }
     try {
-      await this.#options.kv.mayRead(rpc.RangeRequest.create(range), this.#caller)
+      await this.#options.members.mayRead(rpc.RangeRequest.create(range), this.#caller)
       return undefined
     } catch (error) {
       return UpstreamError.from(error).message

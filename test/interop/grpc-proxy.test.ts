@@ -104,10 +104,6 @@ describeWith(['etcd', 'daemon'], 'what etcd grpc-proxy prints', () => {
 
   test.each([
     [['--enable-pprof'], '--enable-pprof: Node.js cannot make profiles in the format of Go\n'],
-    [
-      ['--experimental-leasing-prefix', 'x'],
-      '--experimental-leasing-prefix: leasing is not available in this version\n',
-    ],
   ])('%j is refused by name', (args, stderr) => {
     expect(run(OURS, ['start', ...args])).toEqual({ stdout: '', stderr, status: 1 })
   })

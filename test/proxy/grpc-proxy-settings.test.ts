@@ -32,14 +32,6 @@ test.each([
   [['--cert', 'c'], 'KeyFile and CertFile must both be present[key: , cert: c]'],
   [['--key-file', 'k'], 'KeyFile and CertFile must both be present[key: k, cert: ]'],
   [['--enable-pprof'], '--enable-pprof: Node.js cannot make profiles in the format of Go'],
-  [
-    ['--client-crl-file', 'x'],
-    '--client-crl-file: certificate revocation is not available in this version',
-  ],
-  [
-    ['--experimental-leasing-prefix', 'x'],
-    '--experimental-leasing-prefix: leasing is not available in this version',
-  ],
 ])('%j is refused', (words, line) => {
   expect(problem(...words)).toBe(line)
 })
