@@ -7,6 +7,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { INT64, parseInteger } from '../config/go-value.js'
 import type { Log } from '../ports/log.js'
 import { type KeysUpstream, UpstreamUnavailable } from './keys-upstream.js'
+import { type CountedPage, ServiceFigures } from './service-figures.js'
 
 export interface DiscoveryServiceOptions {
   readonly upstream: KeysUpstream
@@ -39,7 +40,7 @@ const CONNECTION_HEADERS = [
 /** Headers of a request that are made anew for the member that gets it. */
 const REQUEST_HEADERS = [...CONNECTION_HEADERS, 'host', 'content-length', 'expect']
 /** Pages that exist, for whoever asks in a way that they do not answer. */
-const KNOWN = /^\/(?:|new|health|robots\.txt|[a-f0-9]{32}(?:\/[^/]+|\/_config\/size)?)\/?$/
+const KNOWN = /^\/(?:|new|health|metrics|robots\.txt|[a-f0-9]{32}(?:\/[^/]+|\/_config\/size)?)\/?$/
 const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' }
 const HOME =
   'This is an etcd discovery service. GET /new?size=3 makes a token for a cluster of three:\n' +
@@ -156,12 +157,21 @@ class DiscoveryService {
   }
 }
 
+/** `undefined` = requests of this route are not counted. */
+function countedPage(route: string | undefined): CountedPage | undefined {
+  if (route === '/new') return 'new'
+  if (route === '/health') return 'health'
+  return route?.startsWith('/:token') === true ? 'token' : undefined
+}
+
 /** The service as an application of fastify, to be listened with and closed. */
 export function createDiscoveryService(options: DiscoveryServiceOptions): FastifyInstance {
   const service = new DiscoveryService(options)
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true,
+    // Where a page is only for GET, the service of etcd answers 405 to HEAD.
+    exposeHeadRoutes: false,
     routerOptions: { ignoreTrailingSlash: true },
     serverFactory: (handler) => {
       const server = options.server ?? createServer()
@@ -176,6 +186,14 @@ export function createDiscoveryService(options: DiscoveryServiceOptions): Fastif
     return isKnown ? reply.code(405).send() : refuse(reply, 404, '404 page not found')
   })
   const token = '/:token(^[a-f0-9]{32}$)'
+  const figures = new ServiceFigures()
+  app.addHook('onResponse', async (request, reply) => {
+    const page = countedPage(request.routeOptions.url)
+    if (page !== undefined) figures.answered(page, reply.statusCode, request.method)
+  })
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(figures.contentType).send(await figures.text()),
+  )
   const forward = service.forward.bind(service)
   app.get('/', (_request, reply) => reply.type('text/plain; charset=utf-8').send(HOME))
   app.get('/robots.txt', (_request, reply) => reply.send('User-agent: *\nDisallow: /'))

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { readPath } from '../platform/pem-files.js'
 
 /** How a side is spoken to. */
 export interface Credentials {
@@ -117,9 +117,9 @@ export function parseMigrateOptions(argv: readonly string[]): MigrateOptions {
     throw new UsageEnd('--cert and --key go together', USAGE_EXIT_CODE)
   }
   const tls = {
-    ...(cacert === undefined ? {} : { ca: readFileSync(cacert) }),
-    ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
-    ...(key === undefined ? {} : { key: readFileSync(key) }),
+    ...(cacert === undefined ? {} : { ca: readPath(cacert) }),
+    ...(cert === undefined ? {} : { cert: readPath(cert) }),
+    ...(key === undefined ? {} : { key: readPath(key) }),
   }
   return {
     from: urlsOf('from', from),

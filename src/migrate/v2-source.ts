@@ -53,7 +53,7 @@ export class V2Source {
         try {
           return this.#snapshotOf(await this.#ask('?recursive=true&quorum=true', READ_TIMEOUT_MS))
         } catch (thrown) {
-          if (thrown instanceof SourceError) throw thrown
+          if (thrown instanceof SourceError || isTlsRefusal(thrown)) throw thrown
           failure = thrown
           this.#turn += 1
         }
@@ -128,6 +128,13 @@ export class V2Source {
       request.end()
     })
   }
+}
+
+/** Who is not trusted, or does not trust, will not change its mind. */
+const TLS_CODES = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_)/
+
+function isTlsRefusal(thrown: unknown): boolean {
+  return TLS_CODES.test((thrown as NodeJS.ErrnoException | undefined)?.code ?? '')
 }
 
 interface Body {

@@ -41,7 +41,19 @@ describeWith(['daemon', 'etcd', 'etcd-discovery'], 'a discovery service', () => 
       ...['--listen-peer-url', `http://127.0.0.1:${peer}`],
     ]
     const service = run(command)
+    const base = `http://127.0.0.1:${port}`
     const url = await makeToken(`http://127.0.0.1:${port}`, 3)
+    expect(await (await fetch(`${base}/health`)).text()).toBe('OK')
+    expect((await fetch(url)).status).toBe(200)
+    expect((await fetch(url, { method: 'HEAD' })).status).toBe(405)
+    const figures = await (await fetch(`${base}/metrics`)).text()
+    for (const line of [
+      'endpoint_new_requests_total{code="200",method="PUT"} 1',
+      'endpoint_health_requests_total{code="200",method="GET"} 1',
+      'endpoint_token_requests_total{code="200",method="GET"} 1',
+    ])
+      expect(figures).toContain(line)
+    expect(figures).toMatch(/^process_resident_memory_bytes \d+$/m)
     expect(url).toMatch(new RegExp(`^http://127.0.0.1:${port}/[0-9a-f]{32}$`))
     const flags = ['--discovery', url, '--discovery-fallback=exit']
     const first = await company.start('ours', flags)
