@@ -261,9 +261,7 @@ export class Backend implements RowStore {
   }
 
   deleteRow(main: number, sub: number, isTombstone: boolean, valueBytes: number): void {
-    for (const segment of this.#segments) {
-      if (segment.firstMain <= main) segment.delete(main, sub)
-    }
+    this.#segments[this.#segmentOf(main)]?.delete(main, sub)
     this.#changes().delete(this.#keyOfRow(main, sub, isTombstone))
     this.#inUseBytes -= bytesInUse(isTombstone, valueBytes)
     this.#rowCount--
@@ -273,11 +271,16 @@ export class Backend implements RowStore {
   rowCursor(fromMain: number, toMain: number): RowCursor {
     const until = Math.min(toMain + 1, this.#oldestRecentMain())
     const iterator = fromMain < until ? this.#engine.iterator(rowRange(fromMain, until)) : undefined
-    const parts: SegmentPart[] = this.#segments.map((segment) => ({
-      segment,
-      from: segment.lowerBound(fromMain, 0),
-      until: segment.lowerBound(toMain + 1, 0),
-    }))
+    const parts: SegmentPart[] = []
+    const last = this.#segmentOf(toMain)
+    for (let at = Math.max(0, this.#segmentOf(fromMain)); at <= last; at++) {
+      const segment = this.#segments[at] as RowSegment
+      parts.push({
+        segment,
+        from: segment.lowerBound(fromMain, 0),
+        until: segment.lowerBound(toMain + 1, 0),
+      })
+    }
     const { defer } = this.#options
     const onClose = this.#beginRead()
     const fail = (failure: Error): void => this.#fail(failure)
@@ -541,11 +544,23 @@ export class Backend implements RowStore {
   }
 
   #recentRow(main: number, sub: number): Uint8Array | undefined {
-    for (let at = this.#segments.length - 1; at >= 0; at--) {
-      const segment = this.#segments[at] as RowSegment
-      if (segment.firstMain <= main) return segment.get(main, sub)
+    return this.#segments[this.#segmentOf(main)]?.get(main, sub)
+  }
+
+  /**
+   * Place of the one segment that can have the rows of a revision, -1 when that is older than
+   * all: batches are cut between revisions. There are many segments where little is written at a
+   * time.
+   */
+  #segmentOf(main: number): number {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#segments[middle] as RowSegment).firstMain <= main) low = middle + 1
+      else high = middle
     }
-    return undefined
+    return low - 1
   }
 
   #oldestRecentMain(): number {

@@ -12,6 +12,7 @@ import { SnapshotReceiver } from '../../src/backend/snapshot-receiver.js'
 import type { StoreSnapshot } from '../../src/backend/snapshot-stream.js'
 import { ValueCache } from '../../src/backend/value-cache.js'
 import { crc32c } from '../../src/base/crc32c.js'
+import type { Row } from '../../src/mvcc/rows.js'
 import { LevelEngines } from '../../src/platform/level-engine.js'
 import type {
   EngineEntry,
@@ -369,6 +370,35 @@ describe('snapshot', () => {
     expect(engines.openHandles).toBe(0)
     await closed(backend)
   })
+})
+
+test('rows of many small batches are found, walked and deleted one by one', async () => {
+  const { backend } = await openFixture()
+  const mains = Array.from({ length: 100 }, (_, at) => 10 + 3 * at)
+  for (const main of mains) {
+    backend.appendRow(main, 0, false, bytes(`a${main}`))
+    backend.appendRow(main, 1, true, bytes(`b${main}`))
+    await flushed(backend)
+  }
+  const walked = async (from: number, to: number): Promise<string> => {
+    const cursor = backend.rowCursor(from, to)
+    const rows = await new Promise<readonly Row[]>((resolve) => cursor.next(1000, resolve))
+    cursor.close()
+    return rows.map(({ value }) => text(value)).join(' ')
+  }
+  for (const main of mains) {
+    expect(text(backend.getRow(main, 0) ?? bytes(''))).toBe(`a${main}`)
+    expect(text(backend.getRow(main, 1) ?? bytes(''))).toBe(`b${main}`)
+    expect(backend.getRow(main + 1, 0)).toBeUndefined()
+  }
+  expect(backend.getRow(1, 0)).toBeUndefined()
+  expect(await walked(0, 9)).toBe('')
+  expect(await walked(0, 13)).toBe('a10 b10 a13 b13')
+  expect(await walked(14, 19)).toBe('a16 b16 a19 b19')
+  expect(await walked(305, 1000)).toBe('a307 b307')
+  backend.deleteRow(16, 0, false, 3)
+  backend.deleteRow(19, 1, true, 3)
+  expect(await walked(14, 19)).toBe('b16 a19')
 })
 
 test('a start removes what was received in part', async () => {
