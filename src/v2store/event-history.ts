@@ -5,6 +5,11 @@ import { encodeV2Event, type V2Event } from './event.js'
 /** How many events are kept. The oldest makes room: a watcher that asks for it gets error 401. */
 export const EVENT_HISTORY_MAX = 1000
 
+/**
+ * The JSON of an event up to this length is kept for the next snapshot; longer ones are made again.
+ */
+const KEPT_CHARACTERS_MAX = 1024
+
 export type ScanResult =
   | { readonly kind: 'event'; readonly event: V2Event }
   | { readonly kind: 'none' }
@@ -36,6 +41,8 @@ function matches(event: V2Event, key: string, isRecursive: boolean): boolean {
 
 export class EventHistory {
   #events: (V2Event | undefined)[] = new Array(EVENT_HISTORY_MAX).fill(undefined)
+  /** JSON of events that a snapshot had before, by their place in the ring. */
+  #encoded: (string | undefined)[] = []
   #size = 0
   #front = 0
   #back = 0
@@ -46,6 +53,7 @@ export class EventHistory {
   add(event: V2Event): void {
     const capacity = this.#events.length
     this.#events[this.#back] = event
+    this.#encoded[this.#back] = undefined
     this.#back = (this.#back + 1) % capacity
     if (this.#size === capacity) this.#front = (this.#front + 1) % capacity
     else this.#size++
@@ -97,6 +105,7 @@ export class EventHistory {
   /** Takes over a state, whose ring may have another capacity than ours. */
   restore(state: HistoryState): void {
     this.#events = [...state.events]
+    this.#encoded = []
     this.#size = state.size
     this.#front = state.front
     this.#back = state.back
@@ -106,11 +115,19 @@ export class EventHistory {
 
   /** The JSON of `EventHistory`. */
   encode(): string {
-    const events = this.#events.map((event) =>
-      event === undefined ? 'null' : encodeV2Event(event),
+    const events = this.#events.map((event, at) =>
+      event === undefined ? 'null' : this.#encode(event, at),
     )
     const ring = `"Size":${this.#size},"Front":${this.#front},"Back":${this.#back}`
     const queue = `{"Events":[${events.join(',')}],${ring},"Capacity":${this.#events.length}}`
     return `{"Queue":${queue},"StartIndex":${this.#startIndex},"LastIndex":${this.#lastIndex}}`
+  }
+
+  #encode(event: V2Event, at: number): string {
+    const kept = this.#encoded[at]
+    if (kept !== undefined) return kept
+    const encoded = encodeV2Event(event)
+    if (encoded.length <= KEPT_CHARACTERS_MAX) this.#encoded[at] = encoded
+    return encoded
   }
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { EVENT_HISTORY_MAX } from '../../src/v2store/event-history.js'
 import { V2Store } from '../../src/v2store/store.js'
 import { Entry } from '../../src/wire/raftpb.js'
 import { firstDifference, makeReads, replay, savedText } from './replay.js'
@@ -27,6 +28,22 @@ describe('the snapshot of a real etcd 3.4', () => {
     expect(store.recover(bytes)).toEqual({ kind: 'recovered' })
     expect(firstDifference(savedText(store), expected)).toBeUndefined()
     expect(firstDifference(savedText(store.clone()), expected)).toBeUndefined()
+  })
+
+  test('has the history as it is, whatever snapshots were made before', () => {
+    const [often, once] = [new V2Store(), new V2Store()]
+    for (let count = 0; count < 2 * EVENT_HISTORY_MAX + 3; count++) {
+      const value = count % 7 === 0 ? 'x'.repeat(2000) : String(count)
+      for (const store of [often, once])
+        store.set({ path: `/1/${count % 5}`, nowMs: 0, value, isDirectory: false })
+      if (count % 150 === 0) often.saveNoCopy()
+    }
+    expect(savedText(often)).toBe(savedText(once))
+    for (const store of [often, once]) {
+      store.recover(bytes)
+      store.set({ path: '/1/z', nowMs: 0, value: 'again', isDirectory: false })
+    }
+    expect(savedText(often)).toBe(savedText(once))
   })
 
   test('goes on after recovery as the store that never stopped', () => {
