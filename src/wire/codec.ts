@@ -145,6 +145,7 @@ export function preEncoded<Value extends object>(encoded: Uint8Array): Value {
   return encoded as unknown as Value
 }
 
+type CreateMessage = (init: Readonly<Record<string, unknown>>) => unknown
 type WriteMessage = (message: Readonly<Record<string, unknown>>, writer: Writer) => void
 type ReadMessage = (reader: Reader, end: number) => unknown
 
@@ -154,6 +155,7 @@ let sharedIsBusy = false
 class TableCodec implements Codec<unknown, Readonly<Record<string, unknown>>> {
   readonly name: string
   readonly fields: Fields
+  #create: CreateMessage | undefined
   #write: WriteMessage | undefined
   #read: ReadMessage | undefined
 
@@ -163,16 +165,14 @@ class TableCodec implements Codec<unknown, Readonly<Record<string, unknown>>> {
   }
 
   create(init: Readonly<Record<string, unknown>> = {}): unknown {
-    const whole = this.read(new Reader(new Uint8Array(0)), 0) as Record<string, unknown>
-    for (const name of Object.keys(init)) {
+    for (const name in init)
       invariant(
         name in this.fields,
         'create was given a field that the message does not have',
         () => `${this.name}.${name}`,
       )
-      if (init[name] !== undefined) whole[name] = init[name]
-    }
-    return whole
+    this.#create ??= compileCreate(this.fields)
+    return this.#create(init)
   }
 
   write(message: Readonly<Record<string, unknown>>, writer: Writer): void {
@@ -335,14 +335,30 @@ function readValue(field: Field<unknown>, at: number): string {
   }
 }
 
+/** What a field is when neither the caller nor the bytes say. */
+function defaultOf(field: Field<unknown>, at: number): string {
+  if (field.presence === 'repeated') return 'NO_ITEMS'
+  if (field.presence === 'explicit') return 'undefined'
+  if (field.scalar === 'message')
+    return field.presence === 'always' ? `c${at}().create()` : 'undefined'
+  return DEFAULTS[field.scalar].replace('names', `names${at}`)
+}
+
+function compileCreate(fields: Fields): CreateMessage {
+  const ordered = sorted(fields)
+  const values = ordered.map(
+    ([name, field], at) => `${name}:m.${name}!==undefined?m.${name}:${defaultOf(field, at)}`,
+  )
+  return build(ordered, `return function create(m){return{${values.join(',')}}}`) as CreateMessage
+}
+
 function compileRead(name: string, fields: Fields): ReadMessage {
   const ordered = sorted(fields)
-  const declarations = ordered.map(([, field], at) => {
-    if (field.presence === 'repeated') return `let f${at}=NO_ITEMS;`
-    if (field.presence === 'explicit') return `let f${at};`
-    if (field.scalar === 'message') return `let f${at};`
-    return `let f${at}=${DEFAULTS[field.scalar].replace('names', `names${at}`)};`
-  })
+  const declarations = ordered.map(([, field], at) =>
+    field.scalar === 'message' && field.presence !== 'repeated'
+      ? `let f${at};`
+      : `let f${at}=${defaultOf(field, at)};`,
+  )
   const cases = ordered.map(([, field], at) => {
     const read = readValue(field, at)
     if (field.presence !== 'repeated') {
