@@ -39,6 +39,7 @@ export function everything(seed: number): SimulationOptions {
     watcherCount: 4,
     keyCount: 5,
     thinkMeanMs: 30,
+    restMeanMs: 0,
     faultMeanMs: 500,
     safetySeconds: 30,
     workload: {

@@ -79,10 +79,17 @@ if (given.seeksKnownBugs) {
   process.exit(searches.every(({ seed }) => seed !== undefined) ? 0 : 1)
 }
 
+/** What worlds of one size came to. */
+interface Spent {
+  virtualSeconds: number
+  processorMs: number
+}
+const spent = new Map<number, Spent>()
 const marks = new Map<Mark, number>()
 let runs = 0
 let failures = 0
 let virtualSeconds = 0
+let operations = 0
 for (let at = 0; at < count && !isLate(); at++) {
   const seed = firstSeed + at
   const cpuBefore = process.cpuUsage()
@@ -99,9 +106,15 @@ for (let at = 0; at < count && !isLate(); at++) {
         .map((line) => JSON.stringify(line))
         .join('\n')}\n`,
     )
-  report(result, options, (cpu.user + cpu.system) / 1000)
+  const processorMs = (cpu.user + cpu.system) / 1000
+  report(result, options, processorMs)
+  const ofSize = spent.get(options.memberCount) ?? { virtualSeconds: 0, processorMs: 0 }
+  ofSize.virtualSeconds += result.virtualSeconds
+  ofSize.processorMs += processorMs
+  spent.set(options.memberCount, ofSize)
   runs++
   virtualSeconds += result.virtualSeconds
+  operations += result.operations
   for (const [name, hits] of result.marks) marks.set(name, (marks.get(name) ?? 0) + hits)
   if (result.violation === undefined) continue
   failures++
@@ -118,7 +131,14 @@ if (isMany) {
     failures,
     virtualHours: Number((virtualSeconds / 3600).toFixed(2)),
     realSeconds: Number(realSeconds.toFixed(1)),
+    operationsPerSecond: Number((operations / virtualSeconds).toFixed(1)),
     speed: Math.round((virtualSeconds * 1_000_000) / (total.user + total.system)),
+    speedByMembers: Object.fromEntries(
+      [...spent].map(([members, of]) => [
+        members,
+        Math.round((of.virtualSeconds * 1000) / of.processorMs),
+      ]),
+    ),
     unhit: unhit(marks),
     marks: Object.fromEntries([...marks].sort(([a], [b]) => (a < b ? -1 : 1))),
   }

@@ -11,6 +11,8 @@ export interface SimulationOptions {
   /** Faults may happen for so long, virtual seconds. */
   readonly safetySeconds: number
   readonly thinkMeanMs: number
+  /** All clients rest for so long between spells of work; absent or 0 = they never do. */
+  readonly restMeanMs?: number
   readonly workload: Readonly<Record<WorkKind, number>>
   readonly network: NetworkOptions
   readonly disk: { readonly latencyMeanUs: number; readonly stallPerMille: number }
@@ -172,6 +174,11 @@ function trafficMix(prng: Prng): Record<WorkKind, number> | undefined {
   return prng.pick([undefined, undefined, ETCD_MIX, KUBERNETES_MIX])
 }
 
+/** What the clients of a run want together while they work: few runs are dense, many are sparse. */
+const OPERATIONS_PER_SECOND = [2, 5, 10, 20, 50, 100]
+/** With the peace behind it, no run is shorter than 60 virtual seconds. */
+const SAFETY_SECONDS_MIN = 55
+
 /** Swarm: which faults happen at all, and how often, differs from run to run, as does the world around them. */
 export function swarm(seed: number): SimulationOptions {
   const options = drawFirst(seed)
@@ -179,6 +186,7 @@ export function swarm(seed: number): SimulationOptions {
   const later = weights(new Prng(seed).fork('later'), LATER_FAULTS, LATER_PER_MILLE)
   return {
     ...options,
+    restMeanMs: new Prng(seed).fork('rests').pick([0, 0, 3000, 10_000]),
     world: drawWorld(new Prng(seed).fork('world')),
     faults: { ...options.faults, ...later },
   }
@@ -191,14 +199,16 @@ export function drawFirst(seed: number): SimulationOptions {
   const drawn = weights(prng, DRAWN_WORK, 700)
   const mix = trafficMix(new Prng(seed).fork('traffic'))
   const electionTicks = prng.pick([5, 10, 10])
+  const memberCount = prng.pick([1, 3, 3, 3, 3, 3, 5, 5, 7])
+  const clientCount = prng.between(2, 8)
   return {
-    memberCount: prng.pick([1, 3, 3, 3, 3, 3, 5, 5, 7]),
-    clientCount: prng.between(2, 8),
+    memberCount,
+    clientCount,
     watcherCount: prng.between(0, 6),
     v2ClientCount: new Prng(seed).fork('v2').pick([0, 0, 1, 2]),
     keyCount: prng.between(1, 12),
-    safetySeconds: prng.between(20, 60),
-    thinkMeanMs: prng.pick([10, 30, 50, 100, 200]),
+    safetySeconds: prng.between(SAFETY_SECONDS_MIN, SAFETY_SECONDS_MIN + 20),
+    thinkMeanMs: Math.ceil((clientCount * 1000) / prng.pick(OPERATIONS_PER_SECOND)),
     workload: mix ?? {
       ...NO_WORK,
       ...drawn,

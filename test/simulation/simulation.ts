@@ -27,6 +27,7 @@ import { compareHashes, Nemesis } from './nemesis.js'
 import type { NodeAdapter, SimulatedNode } from './node.js'
 import { COMPACTION_WORK, type SimulationOptions, swarm } from './options.js'
 import { Client } from './workload/client.js'
+import { Rests } from './workload/rests.js'
 import { V2Client } from './workload/v2-client.js'
 import { WatchClient } from './workload/watch-client.js'
 import { CREEP_US_MAX } from './world/clock.js'
@@ -98,8 +99,8 @@ export class Simulation {
       () => membership.voters,
       (node) => observer.afterEvent(node),
     )
-    this.#cluster.network.onSent = (message) => {
-      const from = this.#cluster.nodes.find(({ memberId }) => memberId === message.from)
+    this.#cluster.network.onSent = ({ place }, message) => {
+      const from = this.#cluster.nodes[place]
       if (from !== undefined) observer.onSent(from, message)
     }
     this.#cluster.network.onSnapshotChunk = ({ place }, message, chunk) => {
@@ -118,6 +119,7 @@ export class Simulation {
       options: this.#options,
       history: this.#history,
       nodes: this.#cluster.nodes,
+      rests: new Rests(this.#world.prng.fork('rests'), this.#options.restMeanMs ?? 0),
     }
     for (let id = 1; id <= this.#options.clientCount; id++)
       this.#clients.push(new Client(id, context))

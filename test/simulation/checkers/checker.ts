@@ -52,6 +52,8 @@ export class Observer {
   readonly #checkers: readonly Checker[]
   /** The state machine of each process that is listened to. */
   readonly #machines = new WeakSet<StateMachine>()
+  /** The one that each machine had last, by its place. */
+  readonly #last: (StateMachine | undefined)[] = []
   readonly #told: { readonly [Name in Hook]: readonly (Checker & Required<Pick<Checker, Name>>)[] }
 
   constructor(checkers: readonly Checker[]) {
@@ -143,6 +145,8 @@ export class Observer {
 
   #listenTo(place: SimulatedNode, member: Member): void {
     const { machine } = member.state
+    if (this.#last[place.place] === machine) return
+    this.#last[place.place] = machine
     if (this.#machines.has(machine)) return
     this.#machines.add(machine)
     const apply = machine.apply.bind(machine)

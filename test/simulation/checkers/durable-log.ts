@@ -18,6 +18,7 @@ const SNAPSHOT = 5
 export class DurableLog {
   readonly #disk: SimulatedDisk
   #segment = ''
+  #path = ''
   #offset = 0
   #crc = 0
   /** How much the disk had written at the last look, and how often names were made durable. */
@@ -80,7 +81,7 @@ export class DurableLog {
     const { nameSyncs } = this.#disk
     for (;;) {
       if (this.#segment === '' && !this.#nextSegment()) return
-      const bytes = this.#disk.durableBytes(`${DIRECTORY}/${this.#segment}`)
+      const bytes = this.#disk.durableBytes(this.#path)
       if (bytes !== undefined) this.#read(bytes)
       if (this.#seenNames === nameSyncs || !this.#nextSegment()) break
     }
@@ -92,15 +93,15 @@ export class DurableLog {
     const next = names.find((name) => name.endsWith('.wal') && name > this.#segment)
     if (next === undefined) return false
     this.#segment = next
+    this.#path = `${DIRECTORY}/${next}`
     this.#offset = 0
     return true
   }
 
   #read(bytes: Uint8Array): void {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     while (this.#offset + FRAME_BYTES <= bytes.length) {
-      const recordBytes = view.getUint32(this.#offset, true)
-      const flags = view.getUint8(this.#offset + 7)
+      const recordBytes = uint32At(bytes, this.#offset)
+      const flags = bytes[this.#offset + 7] ?? 0
       const start = this.#offset + FRAME_BYTES
       const end = start + recordBytes + (flags >= 0x80 ? flags & 7 : 0)
       if (recordBytes === 0 || end > bytes.length) return
@@ -123,7 +124,7 @@ export class DurableLog {
     this.#crc = crc
     if (type === ENTRY) {
       const { index, term } = Entry.decode(data)
-      this.#terms.length = Math.min(this.#terms.length, index)
+      if (this.#terms.length > index) this.#terms.length = index
       this.#terms[index] = term
     } else if (type === STATE) {
       this.#hardState = HardState.decode(data)
@@ -136,6 +137,7 @@ export class DurableLog {
   }
 
   #prove(): void {
+    if (this.#unproven.length === 0) return
     const commit = this.#hardState?.commit ?? 0
     const proven = Math.max(0, ...this.#unproven.filter((index) => index <= commit))
     this.#unproven = this.#unproven.filter((index) => index > commit)
@@ -144,6 +146,14 @@ export class DurableLog {
     if (proven >= this.#terms.length) this.#terms = []
   }
 }
+
+/** Little-endian. */
+const uint32At = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] ?? 0) |
+    ((bytes[at + 1] ?? 0) << 8) |
+    ((bytes[at + 2] ?? 0) << 16) |
+    ((bytes[at + 3] ?? 0) << 24)) >>>
+  0
 
 function decoded<Value>(decode: () => Value): Value | undefined {
   try {

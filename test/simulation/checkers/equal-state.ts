@@ -5,6 +5,25 @@ import type { SimulatedNode } from '../node.js'
 import type { World } from '../world/world.js'
 import type { Checker } from './checker.js'
 
+/** What is counted of a member's state. */
+interface Outline {
+  readonly revision: number
+  readonly keys: number
+  readonly compacted: number
+  readonly leases: number
+  readonly leasedKeys: number
+}
+
+const isEqual = (a: Outline, b: Outline): boolean =>
+  a.revision === b.revision &&
+  a.keys === b.keys &&
+  a.compacted === b.compacted &&
+  a.leases === b.leases &&
+  a.leasedKeys === b.leasedKeys
+
+const describe = ({ revision, keys, compacted, leases, leasedKeys }: Outline): string =>
+  `${revision}/${keys}/${compacted}/${leases}/${leasedKeys}`
+
 /**
  * Members that applied the same are the same: each request came to the same end on all of them, and
  * at each applied index their stores have the same outline. Their whole content is compared by
@@ -15,7 +34,7 @@ export class EqualState implements Checker {
   /** What the first member that applied a request had of it, by request id. */
   readonly #outcomes = new Map<bigint, number>()
   /** What the first member that stopped at an applied index looked like. */
-  readonly #outlines = new Map<number, string>()
+  readonly #outlines = new Map<number, Outline>()
   readonly #seen = new Map<SimulatedNode, number>()
 
   constructor(world: World) {
@@ -45,13 +64,19 @@ export class EqualState implements Checker {
     if (member.backend.consistentIndex > appliedIndex) return
     const { store, currentRevision } = member
     const { lessor } = member.state
-    const outline = `${currentRevision}/${store.liveKeyCount}/${store.compactedRevision}/${lessor.size}/${lessor.attachedKeyCount}`
+    const outline: Outline = {
+      revision: currentRevision,
+      keys: store.liveKeyCount,
+      compacted: store.compactedRevision,
+      leases: lessor.size,
+      leasedKeys: lessor.attachedKeyCount,
+    }
     const known = this.#outlines.get(appliedIndex)
     if (known === undefined) this.#outlines.set(appliedIndex, outline)
-    else if (known !== outline)
+    else if (!isEqual(known, outline))
       this.#world.fail(
         'equal-state',
-        `member ${place.place} at ${appliedIndex} is ${outline}, another was ${known}`,
+        `member ${place.place} at ${appliedIndex} is ${describe(outline)}, another was ${describe(known)}`,
       )
   }
 }

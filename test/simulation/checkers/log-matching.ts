@@ -24,8 +24,8 @@ export class LogMatching implements Checker {
   readonly #world: World
   /** What each process has in its log, by index. */
   readonly #logs = new Map<SimulatedNode, Link[]>()
-  /** By term and index: the chain that the first member had there. */
-  readonly #known = new Map<string, number>()
+  /** By term, then by index: the chain that the first member had there. */
+  readonly #known = new Map<number, number[]>()
   /** Highest commit index that each process told of while it led, and the term in which. */
   readonly #led = new Map<SimulatedNode, { readonly term: number; readonly commit: number }>()
   /** What was committed: index and term of the entry, and in which term at the latest. */
@@ -87,13 +87,17 @@ export class LogMatching implements Checker {
       (Math.imul((before?.chain ?? 0) ^ own, 0x85ebca6b) + Math.imul(term, 31) + index) >>> 0
     // Behind a snapshot the past is not known: it is taken from whoever has it.
     const isKnown = index === 1 || (before !== undefined && before.chain !== 0)
-    const key = `${term}/${index}`
-    const known = this.#known.get(key)
+    let ofTerm = this.#known.get(term)
+    if (ofTerm === undefined) {
+      ofTerm = []
+      this.#known.set(term, ofTerm)
+    }
+    const known = ofTerm[index]
     const chain = isKnown ? mixed || 1 : (known ?? 0)
-    log.length = Math.min(log.length, index)
+    if (log.length > index) log.length = index
     log[index] = { term, chain }
     if (!isKnown) return
-    if (known === undefined) this.#known.set(key, chain)
+    if (known === undefined) ofTerm[index] = chain
     else if (known !== chain)
       this.#world.fail(
         'log-matching',

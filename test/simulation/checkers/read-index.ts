@@ -32,8 +32,9 @@ export class ReadIndexes implements Checker {
     const key = latin1FromBytes(context)
     if (this.#floors.has(key)) return
     this.#floors.set(key, this.#commits.indexOfRevision[this.#acknowledged] ?? 0)
+    if (this.#floors.size <= QUESTIONS_MAX) return
     const [oldest] = this.#floors.keys()
-    if (this.#floors.size > QUESTIONS_MAX && oldest !== undefined) this.#floors.delete(oldest)
+    if (oldest !== undefined) this.#floors.delete(oldest)
   }
 
   onReady(place: SimulatedNode, { readStates }: Ready): void {

@@ -125,12 +125,16 @@ export class Model {
   }
 
   #at(key: string, at: number): PlainKeyValue | undefined {
-    const versions = this.#versions.get(key) ?? []
-    for (let place = versions.length - 1; place >= 0; place--) {
-      const version = versions[place]
-      if (version !== undefined && version.revision <= at) return version.kv
+    const versions = this.#versions.get(key)
+    if (versions === undefined) return undefined
+    let low = 0
+    let high = versions.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((versions[middle]?.revision ?? 0) <= at) low = middle + 1
+      else high = middle
     }
-    return undefined
+    return versions[low - 1]?.kv
   }
 
   /** As the transaction under way sees it. */

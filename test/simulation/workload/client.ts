@@ -6,6 +6,7 @@ import type { SimulatedNode } from '../node.js'
 import { type SimulationOptions, WORK, type WorkKind } from '../options.js'
 import type { Prng } from '../world/prng.js'
 import type { World } from '../world/world.js'
+import type { Rests } from './rests.js'
 import { serve } from './serve.js'
 
 /** How long a client waits for an answer before it gives up, microseconds. */
@@ -18,6 +19,7 @@ export interface ClientContext {
   readonly options: SimulationOptions
   readonly history: History
   readonly nodes: readonly SimulatedNode[]
+  readonly rests: Rests
 }
 
 /** Of a value that takes several sectors of a disk. */
@@ -81,9 +83,10 @@ export class Client {
   }
 
   #later(): void {
-    const { thinkMeanMs } = this.#context.options
+    const { options, world, rests } = this.#context
+    const delayUs = rests.leftUs(world.nowUs) + this.#prng.skewed(options.thinkMeanMs * 1000)
     const round = this.#round
-    this.#context.world.queue.after(this.#prng.skewed(thinkMeanMs * 1000), () => {
+    world.queue.after(delayUs, () => {
       if (round === this.#round) this.#act()
     })
   }
@@ -111,7 +114,7 @@ export class Client {
     const operation = history.begin(this.#id, node.place, request, world.nowUs)
     this.#isBusy = true
     let isOver = false
-    const finish = (outcome: ClientOutcome, revisionText: string): void => {
+    const finish = (outcome: ClientOutcome, why: string): void => {
       if (isOver) return
       isOver = true
       this.#isBusy = false
@@ -126,7 +129,7 @@ export class Client {
       )
       world.trace.note(
         node.place,
-        () => `client ${this.#id} ${describe(request)} -> ${revisionText}`,
+        () => `client ${this.#id} ${describe(request)} -> ${why} ${JSON.stringify(outcome)}`,
       )
       done(operation)
     }
@@ -137,7 +140,7 @@ export class Client {
     const { incarnation } = node
     const answer = (outcome: ClientOutcome): void => {
       if (isOver) return
-      world.queue.after(this.#delayUs(), () => finish(outcome, JSON.stringify(outcome)))
+      world.queue.after(this.#delayUs(), () => finish(outcome, 'answer'))
     }
     world.queue.after(this.#delayUs(), () =>
       node.run(incarnation, () => {

@@ -58,9 +58,10 @@ export class V2Client {
   }
 
   #later(): void {
-    const { world, options } = this.#context
+    const { world, options, rests } = this.#context
+    const delayUs = rests.leftUs(world.nowUs) + this.#prng.skewed(options.thinkMeanMs * 2000)
     const round = this.#round
-    world.queue.after(this.#prng.skewed(options.thinkMeanMs * 2000), () => {
+    world.queue.after(delayUs, () => {
       if (round === this.#round) this.#act()
     })
   }

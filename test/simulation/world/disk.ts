@@ -1,3 +1,4 @@
+import { copyToSlab } from '../../../src/base/slab.js'
 import type {
   Disk,
   DiskDone,
@@ -22,8 +23,12 @@ type Change =
   | { readonly kind: 'write'; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: 'truncate'; readonly bytes: number }
 
+const NOTHING = new Uint8Array(0)
+
 class Content {
-  #room: Uint8Array = new Uint8Array(0)
+  /** Shared with a clone until either changes. */
+  #room: Uint8Array = NOTHING
+  #isShared = false
   #length = 0
 
   get length(): number {
@@ -41,12 +46,18 @@ class Content {
 
   clone(): Content {
     const clone = new Content()
-    clone.#room = this.#room.slice(0, this.#length)
+    this.#isShared = true
+    clone.#isShared = true
+    clone.#room = this.#room
     clone.#length = this.#length
     return clone
   }
 
   apply(change: Change): void {
+    if (this.#isShared) {
+      this.#room = this.#room.slice(0, this.#length)
+      this.#isShared = false
+    }
     if (change.kind === 'truncate') this.#resize(change.bytes)
     else {
       if (change.offset + change.bytes.length > this.#length)
@@ -321,7 +332,7 @@ export class SimulatedDisk implements Disk {
       writeSync: (bytes, offset) => {
         const failure = refusal(offset + bytes.length)
         if (failure !== undefined) throw failure
-        write({ kind: 'write', offset, bytes: bytes.slice() })
+        write({ kind: 'write', offset, bytes: copyToSlab(bytes) })
       },
       fillZeros: (from, to, done) => start(new Uint8Array(to - from), from, done),
       truncate: (bytes) => {
@@ -428,14 +439,24 @@ export class SimulatedDisk implements Disk {
 
   #place(path: string): readonly [DirectoryNode, string] {
     const parts = partsOf(path)
-    const name = parts.pop()
+    const name = parts.at(-1)
     if (name === undefined) throw diskError('DENIED', path)
-    return [this.#directory(parts.join('/')), name]
+    return [this.#directory(parts.slice(0, -1).join('/')), name]
   }
 }
 
-const partsOf = (path: string): string[] =>
-  path.split('/').filter((part) => part !== '' && part !== '.')
+/** Paths whose parts are remembered; then they are forgotten. */
+const KNOWN_PATHS_MAX = 1000
+const knownPaths = new Map<string, readonly string[]>()
+
+function partsOf(path: string): readonly string[] {
+  const known = knownPaths.get(path)
+  if (known !== undefined) return known
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  if (knownPaths.size >= KNOWN_PATHS_MAX) knownPaths.clear()
+  knownPaths.set(path, parts)
+  return parts
+}
 
 function durableCopy(directory: DirectoryNode): DirectoryNode {
   const copy = new DirectoryNode()

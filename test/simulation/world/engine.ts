@@ -1,3 +1,5 @@
+import { bytesFromLatin1, latin1FromBytes } from '../../../src/base/latin1.js'
+import { copyToSlab } from '../../../src/base/slab.js'
 import type {
   Completion,
   CompletionWith,
@@ -15,28 +17,17 @@ import { diskError } from './disk.js'
 /** Runs a task later: the simulator's event queue, or setImmediate in plain tests. */
 export type Defer = (task: () => void) => void
 
-type Content = ReadonlyMap<string, Uint8Array>
+/** All that an engine held at one time, and how many look at it: as long as any does, it does not change. */
+interface Content {
+  readonly values: Map<string, Uint8Array>
+  holders: number
+}
 type Change = readonly [key: string, value: Uint8Array | undefined]
 
 const CLOSED = 'the engine is closed'
 
-/** Names of more characters are read by Node's decoder, which costs a call into it. */
-const SHORT_NAME_CHARACTERS = 24
-
-function nameOf(key: Uint8Array): string {
-  const { length } = key
-  if (length > SHORT_NAME_CHARACTERS)
-    return Buffer.from(key.buffer, key.byteOffset, length).toString('latin1')
-  let name = ''
-  for (let at = 0; at < length; at++) name += String.fromCharCode(key[at] ?? 0)
-  return name
-}
-
-function keyOf(name: string): Uint8Array {
-  const key = new Uint8Array(name.length)
-  for (let at = 0; at < name.length; at++) key[at] = name.charCodeAt(at)
-  return key
-}
+const nameOf = latin1FromBytes
+const keyOf = bytesFromLatin1
 
 /** What one engine's directory holds: what a power loss leaves, and batches that it may take. */
 interface Stored {
@@ -197,10 +188,10 @@ class SimulatedEngine implements KeyValueEngine {
   readonly #defer: Defer
   readonly #commitsEarly: () => boolean
   readonly #handles: Handles
-  /** Everything written. Replaced, never changed, while someone may look at it. */
-  #content: Map<string, Uint8Array>
-  #isShared = false
-  #sorted: readonly string[] | undefined
+  /** Everything written. Replaced, never changed, while someone looks at it. */
+  #content: Content
+  /** Its names in order; nobody outside keeps this. */
+  #sorted: string[] | undefined
   #isDead = false
   #isClosed = false
   #isWriting = false
@@ -214,13 +205,13 @@ class SimulatedEngine implements KeyValueEngine {
       defer(() => {
         if (!this.#isDead) task()
       })
-    this.#content = new Map(stored.durable)
-    for (const changes of stored.unsynced) apply(this.#content, changes)
+    this.#content = { values: new Map(stored.durable), holders: 0 }
+    for (const changes of stored.unsynced) apply(this.#content.values, changes)
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
     this.#assertOpen()
-    return this.#content.get(nameOf(key))
+    return this.#content.values.get(nameOf(key))
   }
 
   getMany(
@@ -243,7 +234,7 @@ class SimulatedEngine implements KeyValueEngine {
         return changes.length
       },
       put: (key, value) => {
-        changes.push([nameOf(key), value.slice()])
+        changes.push([nameOf(key), copyToSlab(value)])
       },
       delete: (key) => {
         changes.push([nameOf(key), undefined])
@@ -261,7 +252,8 @@ class SimulatedEngine implements KeyValueEngine {
   ): EngineIterator {
     this.#assertOpen()
     const { snapshot } = options
-    const content = snapshot instanceof SimulatedSnapshot ? snapshot.content : this.#share()
+    const content = snapshot instanceof SimulatedSnapshot ? snapshot.content : this.#content
+    content.holders++
     const start = nameOf(range.start)
     const end = nameOf(range.end)
     const sorted = this.#namesOf(content)
@@ -278,29 +270,36 @@ class SimulatedEngine implements KeyValueEngine {
         }
         const entries: EngineEntry[] = names.slice(at, at + entriesMax).map((name) => ({
           key: keyOf(name),
-          value: content.get(name) ?? new Uint8Array(0),
+          value: content.values.get(name) ?? new Uint8Array(0),
         }))
         at += entries.length
         this.#defer(() => done(undefined, entries))
       },
       close: () => {
-        if (isOpen) this.#handles.count(-1)
+        if (!isOpen) return
         isOpen = false
+        content.holders--
+        this.#handles.count(-1)
       },
     }
   }
 
   snapshot(): EngineSnapshot {
     this.#assertOpen()
+    const content = this.#content
+    content.holders++
     this.#handles.count(1)
-    return new SimulatedSnapshot(this.#share(), () => this.#handles.count(-1))
+    return new SimulatedSnapshot(content, () => {
+      content.holders--
+      this.#handles.count(-1)
+    })
   }
 
   approximateSize(range: EngineRange, done: CompletionWith<number>): void {
     const start = nameOf(range.start)
     const end = nameOf(range.end)
     let bytes = 0
-    for (const [name, value] of this.#content) {
+    for (const [name, value] of this.#content.values) {
       if (name >= start && name < end) bytes += name.length + value.length
     }
     this.#defer(() => done(undefined, bytes))
@@ -348,29 +347,38 @@ class SimulatedEngine implements KeyValueEngine {
   }
 
   #commit(changes: readonly Change[], sync: boolean): void {
-    if (this.#isShared) {
-      this.#content = new Map(this.#content)
-      this.#isShared = false
-    }
-    this.#sorted = undefined
-    apply(this.#content, changes)
+    if (this.#content.holders > 0)
+      this.#content = { values: new Map(this.#content.values), holders: 0 }
+    this.#sorted = this.#resorted(changes)
+    apply(this.#content.values, changes)
     this.#stored.unsynced.push(changes)
     if (!sync) return
     for (const earlier of this.#stored.unsynced) apply(this.#stored.durable, earlier)
     this.#stored.unsynced = []
   }
 
-  #share(): Content {
-    this.#isShared = true
-    return this.#content
+  /** The names in order once more, with what a small batch adds and takes; undefined when sorting all is as good. */
+  #resorted(changes: readonly Change[]): string[] | undefined {
+    const sorted = this.#sorted
+    if (sorted === undefined || changes.length > SMALL_BATCH_CHANGES) return undefined
+    for (const [name, value] of changes) {
+      const at = lowerBound(sorted, name)
+      const isThere = sorted[at] === name
+      if (value !== undefined && !isThere) sorted.splice(at, 0, name)
+      else if (value === undefined && isThere) sorted.splice(at, 1)
+    }
+    return sorted
   }
 
   #namesOf(content: Content): readonly string[] {
-    if (content !== this.#content) return [...content.keys()].sort()
-    this.#sorted ??= [...content.keys()].sort()
+    if (content !== this.#content) return [...content.values.keys()].sort()
+    this.#sorted ??= [...content.values.keys()].sort()
     return this.#sorted
   }
 }
+
+/** Up to so many changes the order of the names is mended instead of made again. */
+const SMALL_BATCH_CHANGES = 32
 
 /** Where the first name that is not below `bound` is. */
 function lowerBound(sorted: readonly string[], bound: string): number {

@@ -1,4 +1,5 @@
 import type { MemberId } from '../../../src/base/ids.js'
+import { copyToSlab } from '../../../src/base/slab.js'
 import type { PeerEvents, PeerNetwork, SnapshotBody } from '../../../src/ports/peer-network.js'
 import { Message } from '../../../src/wire/raftpb.js'
 import type { NetworkOptions } from '../options.js'
@@ -53,7 +54,8 @@ export class SimulatedNetwork {
   readonly #prng: Prng
   readonly #trace: Trace
   readonly #hosts: Host[] = []
-  readonly #links = new Map<number, Link>()
+  /** By the places of both ends. */
+  readonly #links: (Link | undefined)[][] = []
   /** By place. */
   readonly limits = new Map<number, HostLimits>()
   options: NetworkOptions
@@ -62,7 +64,7 @@ export class SimulatedNetwork {
   /** Snapshots on their way. */
   streamCount = 0
   /** Sees what leaves each process, lost or not. */
-  onSent: (message: Message) => void = () => undefined
+  onSent: (from: Host, message: Message) => void = () => undefined
   /** Sees each chunk of a snapshot's body as it leaves, and who sends it under which message. */
   onSnapshotChunk: (from: Host, message: Message, chunk: Uint8Array) => void = () => undefined
 
@@ -113,12 +115,12 @@ export class SimulatedNetwork {
 
   /** What is clogged moves again; what waits on it comes when it was to come. */
   unclogAll(): void {
-    for (const link of this.#links.values()) link.cloggedUntilUs = 0
+    for (const link of this.#links.flat()) if (link !== undefined) link.cloggedUntilUs = 0
   }
 
   healAll(): void {
-    for (const link of this.#links.values()) {
-      if (!link.isCut) continue
+    for (const link of this.#links.flat()) {
+      if (link === undefined || !link.isCut) continue
       link.isCut = false
       link.healedUs = this.#queue.nowUs
     }
@@ -130,7 +132,8 @@ export class SimulatedNetwork {
   }
 
   hostOf(id: MemberId): Host | undefined {
-    return this.#hosts.find((host) => host.memberId === id)
+    for (const host of this.#hosts) if (host.memberId === id) return host
+    return undefined
   }
 
   hostAt(urls: readonly string[]): Host | undefined {
@@ -143,7 +146,7 @@ export class SimulatedNetwork {
   }
 
   transmit(from: Host, message: Message): void {
-    this.onSent(message)
+    this.onSent(from, message)
     const to = this.hostOf(message.to)
     if (to === undefined) return
     const link = this.#link(from.place, to.place)
@@ -160,7 +163,8 @@ export class SimulatedNetwork {
     if (NEVER_DOUBLED.has(message.type)) return
     if (!this.#prng.perMille(this.options.duplicatePerMille)) return
     this.#mark('doubled')
-    this.#carry(from, to, link, bytes)
+    // Nobody may see in one what the other's receiver did to its bytes.
+    this.#carry(from, to, link, copyToSlab(bytes))
   }
 
   /** How long one hop takes now. */
@@ -231,7 +235,7 @@ export class SimulatedNetwork {
 
   #deliver(from: Host, fromIncarnation: number, to: Host, bytes: Uint8Array): void {
     const { events } = to
-    const message = Message.decode(bytes.slice())
+    const message = Message.decode(bytes)
     if (events === undefined || message.to !== to.memberId) return
     if (events.isRemoved(message.from)) {
       this.#queue.after(this.delayUs(), () =>
@@ -253,11 +257,15 @@ export class SimulatedNetwork {
   }
 
   #link(from: number, to: number): Link {
-    const key = from * 1000 + to
-    let link = this.#links.get(key)
+    let links = this.#links[from]
+    if (links === undefined) {
+      links = []
+      this.#links[from] = links
+    }
+    let link = links[to]
     if (link === undefined) {
       link = { underWay: 0, lastArrivalUs: 0, isCut: false, healedUs: 0, cloggedUntilUs: 0 }
-      this.#links.set(key, link)
+      links[to] = link
     }
     return link
   }
