@@ -2,6 +2,7 @@ import type { Done, MemberLog } from '../member/member-parts.js'
 import type { Clock } from '../ports/clock.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import type { Wal } from '../wal/wal.js'
+import { WalError } from '../wal/wal-error.js'
 import type { Snapshot } from '../wire/raftpb.js'
 
 /**
@@ -56,18 +57,9 @@ export class DurableLog implements MemberLog {
   }
 
   save(write: Write, done: Done): void {
-    if (this.#mayInline(write)) {
-      this.#beforeBlocking()
-      const startedMs = this.#clock.monotonicMs()
-      if (this.#wal.maybeSaveSync(write)) {
-        const tookMs = this.#clock.monotonicMs() - startedMs
-        const wasSlow = tookMs > QUICK_WRITE_MS_MAX ? 1 : 0
-        this.#slowShare += (wasSlow - this.#slowShare) * LATEST_WEIGHT
-        done(undefined)
-        return
-      }
-    }
-    this.#wal.save(write, done)
+    const inline = this.#mayInline(write) ? this.#saveInline(write) : 'refused'
+    if (inline === 'refused') this.#wal.save(write, done)
+    else done(inline === 'saved' ? undefined : inline)
   }
 
   /** One after the other: a received snapshot may come while one of our own is being saved. */
@@ -105,6 +97,21 @@ export class DurableLog implements MemberLog {
 
   close(done: Done): void {
     this.#wal.close(done)
+  }
+
+  /** Blocks the thread; a disk that fails is told like one that fails in the thread pool. */
+  #saveInline(write: Write): 'saved' | 'refused' | WalError {
+    this.#beforeBlocking()
+    const startedMs = this.#clock.monotonicMs()
+    try {
+      if (!this.#wal.maybeSaveSync(write)) return 'refused'
+    } catch (error) {
+      if (error instanceof WalError) return error
+      throw error
+    }
+    const wasSlow = this.#clock.monotonicMs() - startedMs > QUICK_WRITE_MS_MAX ? 1 : 0
+    this.#slowShare += (wasSlow - this.#slowShare) * LATEST_WEIGHT
+    return 'saved'
   }
 
   #mayInline({ entries }: Write): boolean {

@@ -36,3 +36,25 @@ export async function withoutRealWorld<T>(run: () => Promise<T>): Promise<T> {
     Object.assign(crypto, { getRandomValues, randomUUID })
   }
 }
+
+/**
+ * Runs something, and gives beside its result the promises that were rejected meanwhile without anybody having looked:
+ * in the daemon each of them ends the process.
+ */
+export async function withRejections<T>(
+  run: () => Promise<T>,
+): Promise<{ readonly result: T; readonly rejections: readonly unknown[] }> {
+  const rejections: unknown[] = []
+  const onRejection = (reason: unknown): void => {
+    rejections.push(reason)
+  }
+  process.on('unhandledRejection', onRejection)
+  try {
+    const result = await run()
+    // Node tells of them between two turns of its event loop.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    return { result, rejections }
+  } finally {
+    process.off('unhandledRejection', onRejection)
+  }
+}

@@ -16,7 +16,7 @@ import {
   reunite,
   separate,
 } from './core.js'
-import { withoutRealWorld } from './guard.js'
+import { withoutRealWorld, withRejections } from './guard.js'
 import { History } from './history.js'
 import { asLines } from './linearizability/as-lines.js'
 import type { HistoryLine } from './linearizability/history-file.js'
@@ -366,6 +366,14 @@ export class Simulation {
 }
 
 /** Runs one seed, with the real world out of reach. */
-export function runSimulation(options: RunOptions): Promise<RunResult> {
-  return withoutRealWorld(() => new Simulation(options).run())
+export async function runSimulation(options: RunOptions): Promise<RunResult> {
+  const { result, rejections } = await withRejections(() =>
+    withoutRealWorld(() => new Simulation(options).run()),
+  )
+  const [first] = rejections
+  if (rejections.length === 0 || result.violation !== undefined) return result
+  const text = first instanceof Error ? (first.stack ?? first.message) : String(first)
+  const message = `a promise was rejected and nobody looked: ${text}`
+  const atUs = result.virtualSeconds * SECOND_US
+  return { ...result, violation: { checker: 'no-crash', message, atUs } }
 }
