@@ -1,6 +1,7 @@
 /**
  * Where each microsecond of a put and of a range goes: a member under --cpu-prof and h2load, its own time by layer.
- * Run after a build: `node bench/profile.mjs [--dist dist] [--requests 100000] [--only put]`. Needs h2load.
+ * Run after a build: `node bench/profile.mjs [--dist dist] [--requests 100000] [--connections 100] [--streams 10]
+ * [--only put]`. Needs h2load.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -14,6 +15,8 @@ const { values } = parseArgs({
   options: {
     dist: { type: 'string', default: 'dist' },
     requests: { type: 'string', default: '100000' },
+    connections: { type: 'string', default: '100' },
+    streams: { type: 'string', default: '10' },
     only: { type: 'string', default: '' },
   },
 })
@@ -21,6 +24,7 @@ const requests = Number(values.requests)
 const WARM_UP_PUTS = 10_000
 const dist = resolve(values.dist)
 const profiles = scratchFile('profiles')
+const clients = { connections: Number(values.connections), streams: Number(values.streams) }
 const key = Buffer.from('bench/key')
 
 const LOADS = [
@@ -101,7 +105,7 @@ async function profile({ name, path, message }) {
   const window = []
   try {
     const [{ child }] = cluster.members
-    const work = { port: cluster.port, pids: [child.pid], connections: 100, streams: 10 }
+    const work = { port: cluster.port, pids: [child.pid], ...clients }
     const put = LOADS[0]
     await grpcLoad({ ...work, path: put.path, message: put.message, requests: WARM_UP_PUTS })
     await grpcLoad({ ...work, path, message, requests: WARM_UP_PUTS })

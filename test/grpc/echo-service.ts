@@ -1,5 +1,6 @@
 /** A service of all four kinds of calls, and a server and grpc-js client for it. */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import {
   type ChannelCredentials,
   type Client,
@@ -159,8 +160,10 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
+/** `tls`: certificate, key and authority in PEM; without it the sockets are plain. */
 export async function startEchoServer(
   options: Partial<GrpcServerOptions> = {},
+  tls?: Pick<TlsOptions, 'cert' | 'key' | 'ca'>,
 ): Promise<RunningServer> {
   const state = new EchoState()
   const errors: unknown[] = []
@@ -170,10 +173,15 @@ export async function startEchoServer(
     ...options,
   })
   const sockets = new Set<Socket>()
-  const server: Server = createServer({ noDelay: true }, (socket) => {
+  const onConnection = (socket: Socket): void => {
     sockets.add(socket)
     grpc.handleConnection(socket)
-  })
+  }
+  const requested = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] }
+  const server: Server =
+    tls === undefined
+      ? createServer({ noDelay: true }, onConnection)
+      : createTlsServer({ ...tls, ...requested }, onConnection)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
@@ -196,7 +204,7 @@ export function echoClient(
   channel: ChannelCredentials = credentials.createInsecure(),
 ): Client {
   const EchoClient = makeGenericClientConstructor(definition, 'Echo')
-  return new EchoClient(`localhost:${port}`, channel, options)
+  return new EchoClient(`127.0.0.1:${port}`, channel, options)
 }
 
 export { definition as echoDefinition }
