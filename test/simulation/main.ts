@@ -4,7 +4,7 @@ import { type Arguments, parseArguments, USAGE, UsageError } from './arguments.j
 import { everything, NIGHTLY_SEEDS, unhit } from './coverage.js'
 import { reportFailure } from './failure-report.js'
 import { searchKnownBugs } from './known-bugs/search.js'
-import { type SimulationOptions, swarm } from './options.js'
+import { completed, type SimulationOptions, swarm } from './options.js'
 import { namesIn, shrink, without } from './shrink.js'
 import { type RunResult, runSimulation } from './simulation.js'
 import type { Mark } from './world/marks.js'
@@ -53,7 +53,7 @@ function optionsOf(seed: number): SimulationOptions {
   const drawn =
     given.options === undefined
       ? swarmed
-      : (JSON.parse(readFileSync(given.options, 'utf8')) as SimulationOptions)
+      : completed(JSON.parse(readFileSync(given.options, 'utf8')) as SimulationOptions)
   for (const name of given.without) {
     if (!namesIn(drawn).includes(name)) console.log(`nothing called ${name} is on in this run`)
   }

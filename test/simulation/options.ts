@@ -83,7 +83,6 @@ export const LATER_FAULTS = [
   'failed-engine-write',
 ] as const
 export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS] as const
-type Faults = Record<FaultKind, number>
 export type FaultKind = (typeof FAULTS)[number]
 
 /** Chance that one of the later faults happens in a run. */
@@ -127,6 +126,7 @@ function weights<Kind extends string>(
   return drawn
 }
 
+const NO_FAULTS = Object.fromEntries(FAULTS.map((kind) => [kind, 0])) as Record<FaultKind, number>
 const NO_WORK = Object.fromEntries(WORK.map((kind) => [kind, 0])) as Record<WorkKind, number>
 
 /** What somebody does who keeps the history short: looks how far it is, and compacts. */
@@ -178,6 +178,16 @@ function trafficMix(prng: Prng): Record<WorkKind, number> | undefined {
 const OPERATIONS_PER_SECOND = [2, 5, 10, 20, 50, 100]
 /** With the peace behind it, no run is shorter than 60 virtual seconds. */
 const SAFETY_SECONDS_MIN = 55
+
+/** Options of an earlier day: what they do not name was not there, and does not happen. */
+export function completed(options: SimulationOptions): SimulationOptions {
+  return {
+    ...options,
+    workload: { ...NO_WORK, ...options.workload },
+    world: { ...PLAIN_WORLD, ...options.world },
+    faults: { ...NO_FAULTS, ...options.faults },
+  }
+}
 
 /** Swarm: which faults happen at all, and how often, differs from run to run, as does the world around them. */
 export function swarm(seed: number): SimulationOptions {
@@ -249,7 +259,7 @@ export function drawFirst(seed: number): SimulationOptions {
     world: PLAIN_WORLD,
     faultMeanMs: prng.pick([300, 1000, 3000, 10_000]),
     faults: {
-      ...(Object.fromEntries(LATER_FAULTS.map((kind) => [kind, 0])) as Faults),
+      ...NO_FAULTS,
       ...weights(prng, FIRST_FAULTS, isQuiet ? 0 : 400),
     },
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { reportFailure } from './failure-report.js'
-import { type SimulationOptions, swarm } from './options.js'
+import { completed, type SimulationOptions, swarm } from './options.js'
 import { runSimulation } from './simulation.js'
 
 // Goal: whole clusters keep etcd's promises under every fault that the simulated world has, and what a seed does it does
@@ -45,7 +45,7 @@ describe('a run', () => {
   })
 
   test.each(regressions)('of seed $seed is sound: $title', async ({ seed, options }) => {
-    await expectSound(seed, options)
+    await expectSound(seed, completed(options))
   })
 
   test('of further seeds is sound', async () => {

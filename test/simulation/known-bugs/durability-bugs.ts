@@ -82,6 +82,19 @@ export const DURABILITY_BUGS: readonly KnownBug[] = [
       }),
   },
   {
+    // Outside of what Raft can bear: one liar of three may lose what was acknowledged. It has to be seen.
+    name: 'one disk of three says that it wrote what it only took',
+    foundBy: ['durable-first', 'leader-completeness', 'commit-history', 'log-matching'],
+    shape: shaped(POWER),
+    create: () => ({
+      member: ({ place, disk }) => {
+        if (place !== 1 || Object.hasOwn(disk, 'open')) return
+        const open = disk.open.bind(disk)
+        disk.open = (path, options) => open(path, { ...options, isDurable: false })
+      },
+    }),
+  },
+  {
     name: 'the torn end of the log is taken for whole',
     foundBy: ['durable-first', 'no-crash', 'commit-history', 'log-matching'],
     shape: onSlowDisks,
