@@ -83,6 +83,7 @@ export function everything(seed: number): SimulationOptions {
       wall: seed % 2 === 0 ? 'periodic' : 'noisy',
       quotaBytes: seed % 2 === 0 ? 60_000 : 0,
       compactionMeanMs: seed % 3 === 0 ? 300 : 0,
+      previousPerMille: 0,
     },
   }
 }

@@ -21,6 +21,10 @@ export const describeRange = (
   more: boolean,
 ): string => `range[${kvs.map(describeKeyValue).join(' ')}]${count}${more ? '+' : ''}`
 
+/** What a change took the place of, where it was asked for. */
+export const describePrevious = (kvs: readonly PlainKeyValue[]): string =>
+  kvs.length === 0 ? '' : `[${kvs.map(describeKeyValue).join(' ')}]`
+
 export function plainKeyValue(kv: {
   readonly key: Uint8Array
   readonly value: Uint8Array
@@ -42,10 +46,16 @@ export function plainKeyValue(kv: {
 const range = ({ kvs, count, more }: rpc.RangeResponse): string =>
   describeRange(kvs.map(plainKeyValue), count, more)
 
+const put = ({ prevKv }: rpc.PutResponse): string =>
+  `put${describePrevious(prevKv === undefined ? [] : [plainKeyValue(prevKv)])}`
+
+const deletion = ({ deleted, prevKvs }: rpc.DeleteRangeResponse): string =>
+  `deleted${deleted}${describePrevious(prevKvs.map(plainKeyValue))}`
+
 function responseOp(op: rpc.ResponseOp): string {
   if (op.responseRange !== undefined) return range(op.responseRange)
-  if (op.responsePut !== undefined) return 'put'
-  if (op.responseDeleteRange !== undefined) return `deleted${op.responseDeleteRange.deleted}`
+  if (op.responsePut !== undefined) return put(op.responsePut)
+  if (op.responseDeleteRange !== undefined) return deletion(op.responseDeleteRange)
   return 'unknown'
 }
 
@@ -59,11 +69,11 @@ export function describeResponse(operation: Operation | 'read', response: object
     case 'range':
       return range(rpc.RangeResponse.decode(rpc.RangeResponse.encode(response as never)))
     case 'put':
-      return 'put'
-    case 'deleteRange': {
-      const encoded = rpc.DeleteRangeResponse.encode(response as never)
-      return `deleted${rpc.DeleteRangeResponse.decode(encoded).deleted}`
-    }
+      return put(rpc.PutResponse.decode(rpc.PutResponse.encode(response as never)))
+    case 'deleteRange':
+      return deletion(
+        rpc.DeleteRangeResponse.decode(rpc.DeleteRangeResponse.encode(response as never)),
+      )
     case 'txn':
       return describeTxn(rpc.TxnResponse.decode(rpc.TxnResponse.encode(response as never)))
     default:

@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly quotaBytes: number
   /** A client of its own compacts so often, mean; 0 = none does. */
   readonly compactionMeanMs: number
+  /** Chance that a put or a deletion asks for what was there before. */
+  readonly previousPerMille: number
 }
 
 const SITE_PER_MILLE = 250
@@ -36,6 +38,7 @@ export function drawWorld(prng: Prng): WorldOptions {
     wall: prng.pick(WALL_KINDS),
     quotaBytes: prng.pick([0, 0, 0, 80_000, 160_000]),
     compactionMeanMs: prng.pick([0, 0, 200, 500]),
+    previousPerMille: prng.pick([0, 300]),
   }
 }
 
@@ -48,4 +51,5 @@ export const PLAIN_WORLD: WorldOptions = {
   wall: 'steady',
   quotaBytes: 0,
   compactionMeanMs: 0,
+  previousPerMille: 0,
 }

@@ -2,6 +2,7 @@ import { revision } from '../../../src/base/ids.js'
 import type { Member } from '../../../src/member/member.js'
 import type { MvccStore } from '../../../src/mvcc/mvcc-store.js'
 import type { V3Request } from '../../../src/wire/raft-envelope.js'
+import type { PutResponse } from '../../../src/wire/rpc.js'
 import type { SimulatedNode } from '../node.js'
 import type { KnownBug } from './known-bug.js'
 import { shaped } from './tools.js'
@@ -170,6 +171,30 @@ export const STORE_BUGS: readonly KnownBug[] = [
       member: (place, member) => {
         const { v2 } = member.state
         if (place.place === 1) v2.compareAndSwap = (options) => v2.update(options)
+      },
+    }),
+  },
+  {
+    name: 'a put tells of what another put took the place of',
+    foundBy: ['replay-check'],
+    shape: (options) => ({
+      ...shaped({}, { put: 30 })(options),
+      world: { ...options.world, previousPerMille: 500 },
+    }),
+    create: () => ({
+      member: (_place, member) => {
+        const { machine } = member.state
+        const apply = machine.apply.bind(machine)
+        let last: PutResponse['prevKv']
+        machine.apply = (entry, nowMs) => {
+          const applied = apply(entry, nowMs)
+          const { outcome } = applied
+          if (entry.operation !== 'put' || outcome.kind !== 'applied') return applied
+          const response = outcome.response as PutResponse
+          const prevKv = last ?? response.prevKv
+          last = response.prevKv
+          return { ...applied, outcome: { ...outcome, response: { ...response, prevKv } } }
+        }
       },
     }),
   },

@@ -9,7 +9,12 @@ import type {
   RequestOp,
   TxnRequest,
 } from '../../../src/wire/rpc.js'
-import { describeKeyValue, describeRange, type PlainKeyValue } from '../describe-response.js'
+import {
+  describeKeyValue,
+  describePrevious,
+  describeRange,
+  type PlainKeyValue,
+} from '../describe-response.js'
 import { WORK_FROM, WORK_TO } from '../describe-store.js'
 
 /** A key at one revision; without a value it is gone. */
@@ -151,13 +156,16 @@ export class Model {
       case 'put': {
         const { key, value, lease } = entry.request
         if (lease !== 0n && !this.#leases.has(lease)) return { response: 'LEASE_NOT_FOUND' }
-        this.#put(latin1FromBytes(key), latin1FromBytes(value), lease)
-        return { response: 'put' }
+        const name = latin1FromBytes(key)
+        const previous = entry.request.prevKv ? this.range(name, '', this.revision) : []
+        this.#put(name, latin1FromBytes(value), lease)
+        return { response: `put${describePrevious(previous)}` }
       }
       case 'deleteRange': {
         const { key, rangeEnd } = entry.request
-        const deleted = this.#delete(latin1FromBytes(key), latin1FromBytes(rangeEnd))
-        return { response: `deleted${deleted}` }
+        const [from, end] = [latin1FromBytes(key), latin1FromBytes(rangeEnd)]
+        const previous = entry.request.prevKv ? this.range(from, end, this.revision) : []
+        return { response: `deleted${this.#delete(from, end)}${describePrevious(previous)}` }
       }
       case 'txn':
         return { response: this.#txn(entry.request) }

@@ -36,6 +36,7 @@ export class Client {
   readonly #id: number
   readonly #context: ClientContext
   readonly #prng: Prng
+  readonly #previousPrng: Prng
   #place = 0
   #valueCount = 0
   #seenRevision = 1
@@ -53,6 +54,7 @@ export class Client {
     this.#id = id
     this.#context = context
     this.#prng = context.world.prng.fork(`client/${id}`)
+    this.#previousPrng = context.world.prng.fork(`client-previous/${id}`)
   }
 
   get isIdle(): boolean {
@@ -202,7 +204,10 @@ export class Client {
     const place = prng.below(this.#context.options.keyCount)
     switch (kind) {
       case 'put':
-        return write('put', rpc.PutRequest.encode({ key: key(place), value: this.#value() }))
+        return write(
+          'put',
+          rpc.PutRequest.encode({ key: key(place), value: this.#value(), prevKv: this.#asks() }),
+        )
       case 'put-lease': {
         const lease = leaseId(this.#lease())
         return write('put', rpc.PutRequest.encode({ key: key(place), value: this.#value(), lease }))
@@ -222,11 +227,18 @@ export class Client {
       case 'multi-txn':
         return write('txn', this.#multiTxn(place))
       case 'delete':
-        return write('deleteRange', rpc.DeleteRangeRequest.encode({ key: key(place) }))
+        return write(
+          'deleteRange',
+          rpc.DeleteRangeRequest.encode({ key: key(place), prevKv: this.#asks() }),
+        )
       case 'delete-range':
         return write(
           'deleteRange',
-          rpc.DeleteRangeRequest.encode({ key: key(place), rangeEnd: key(place + 3) }),
+          rpc.DeleteRangeRequest.encode({
+            key: key(place),
+            rangeEnd: key(place + 3),
+            prevKv: this.#asks(),
+          }),
         )
       case 'grant': {
         const ID = leaseId(BigInt(this.#id * 1_000_000 + ++this.#valueCount))
@@ -314,6 +326,12 @@ export class Client {
         }),
       ],
     })
+  }
+
+  /** Whether it wants to know what was there before. */
+  #asks(): boolean {
+    const { previousPerMille } = this.#context.options.world
+    return previousPerMille > 0 && this.#previousPrng.perMille(previousPerMille)
   }
 
   #value(bytes = 0): Uint8Array {
