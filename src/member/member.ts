@@ -120,6 +120,7 @@ export class Member implements PeerEvents {
   #state: ReplicatedState
   #confState: ConfState
   #isStopped = false
+  #isLogClosed = false
   #isDefragmenting = false
   #isRaisingNoSpace = false
   /** Figures for metrics. */
@@ -285,7 +286,9 @@ export class Member implements PeerEvents {
       installState: this.#options.installState,
       onReplaced: (state, snapshot) => this.#takeOver(state, snapshot),
       onSendFailed: (message) => this.snapshotSent(message.to, 'failure'),
-      onFatal: (message, cause) => this.#fatal(message, cause),
+      onFatal: (message, cause) => {
+        if (!this.#isLogClosed) this.#fatal(message, cause)
+      },
     })
   }
 
@@ -474,6 +477,7 @@ export class Member implements PeerEvents {
       this.backend.flush(true, (failure) => {
         if (failure !== undefined)
           this.#log.error('failed to flush the backend', { error: failure.message })
+        this.#isLogClosed = true
         this.#wal.close(() => this.backend.close(() => done()))
       })
     })
@@ -708,6 +712,8 @@ export class Member implements PeerEvents {
   // How entries are applied.
 
   #write(write: DurableWrite, done: () => void): void {
+    // What was to follow a snapshot may come only after the log was closed: nobody will hear of it.
+    if (this.#isLogClosed) return
     failpoint('raftBeforeSave')
     this.#wal.save(write, (failure) => {
       if (failure === undefined) {

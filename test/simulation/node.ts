@@ -165,7 +165,7 @@ export class SimulatedNode implements Host {
 
   /** A received snapshot is being installed. */
   get isReplacingState(): boolean {
-    return this.isUp && !this.isDying && this.member?.isServing === false
+    return this.isUp && this.member?.isServing === false
   }
 
   nowMs = (): number => this.clock.monotonicMs()
@@ -331,6 +331,7 @@ export class SimulatedNode implements Host {
   #compose(start: StartPoint, place: LogPlace): Promise<{ readonly member: Member }> {
     const { world, network, options, adapters } = this.#context
     const { member: drawn } = options
+    const { incarnation } = this
     const electionTimeoutMs = drawn.tickMs * drawn.electionTicks
     const settings: MemberSettings = {
       tickMs: drawn.tickMs,
@@ -378,6 +379,8 @@ export class SimulatedNode implements Host {
       },
       every: (intervalMs, work) => this.#every(intervalMs, work),
       onEnd: (reason, message, cause) => {
+        // What is left of a process that has ended, a promise, may still hear of a failure.
+        if (incarnation !== this.incarnation) return
         const panic = panicIn(cause)
         if (panic !== undefined) {
           // It was thrown where a promise took it for a failure.

@@ -8,7 +8,7 @@ import { runSimulation } from './simulation.js'
 // again. Method: seeds that failed once, and further ones for a minute: by default always the same, in CI those of the
 // commit. A failure names the command that shows it.
 const REPLAYED_SEEDS = 20
-const REPLAYED_SAFETY_SECONDS = 12
+const REPLAYED_SAFETY_SECONDS = 6
 /** Where the further seeds begin, unless SIM_SEED says otherwise: `.ci/run` draws it from the commit. */
 const FIRST_SEED = 9_000_000
 const FURTHER_SEEDS_MAX = 30
