@@ -106,6 +106,9 @@ export class Backend implements RowStore {
    */
   #hasUnsynced = true
   #hasFailed = false
+  /** Who waits for the end of the engine: two at most. */
+  readonly #closers: Completion[] = []
+  #closed: { readonly failure: Error | undefined } | undefined
   #waiting: Flush[] = []
   #index = logIndex(0)
   #term = term(0)
@@ -486,12 +489,24 @@ export class Backend implements RowStore {
 
   /**
    * Writes what is left, durably, keeps the index for the next start where that pays, and closes
-   * the engine once the reads under way have got to their end. No other call may follow, and the
-   * store must not change any more.
+   * the engine once the reads under way have got to their end. No other call may follow but this
+   * one, which a stop makes while a snapshot takes the place of the store: it waits for the same
+   * end. The store must not change any more.
    */
   close(done: Completion): void {
+    const closed = this.#closed
+    if (closed !== undefined) {
+      this.#options.defer(() => done(closed.failure))
+      return
+    }
+    this.#closers.push(done)
+    if (this.#closers.length > 1) return
+    const finish = (failure: Error | undefined): void => {
+      this.#closed = { failure }
+      for (const each of this.#closers) each(failure)
+    }
     this.flush(true, (failure) => {
-      const close = (): void => this.#engine.close((broken) => done(failure ?? broken))
+      const close = (): void => this.#engine.close((broken) => finish(failure ?? broken))
       const end = (): void => this.#afterReads(close)
       if (failure !== undefined) end()
       // An index that could not be written is made anew at the next start.

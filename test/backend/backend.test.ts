@@ -401,6 +401,16 @@ test('rows of many small batches are found, walked and deleted one by one', asyn
   expect(await walked(14, 19)).toBe('b16 a19')
 })
 
+test('a store that is closed twice is closed once, and both hear of it', async () => {
+  const { backend, store } = await openFixture({ unkeptRowsMax: 1 })
+  put(store, 'a', '1')
+  applied(backend, 1)
+  await Promise.all([closed(backend), closed(backend)])
+  await flushed(backend, true)
+  await closed(backend)
+  expect(backend.durableIndex).toBe(1)
+})
+
 test('a start removes what was received in part', async () => {
   const engines = new SimulatedEngines(defer)
   const receiver = await given<SnapshotReceiver | undefined>((done) =>
