@@ -72,15 +72,21 @@ export async function grpcLoad({ port, pids, path, message, requests, connection
   }
 }
 
-/** wrk against one path; `script` is Lua. */
-export async function httpLoad({ port, path, script, seconds = 5, connections = 64 }) {
+/**
+ * wrk against one path; `script` is Lua.
+ * @returns {{perSecond: number, p99Ms: number, cpuMicros: number}}
+ */
+export async function httpLoad({ port, pids, path, script, seconds = 5, connections = 64 }) {
   const args = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--latency']
   if (script !== undefined) {
     const file = scratchFile(`wrk-${process.pid}.lua`)
     writeFileSync(file, script)
     args.push('-s', file)
   }
+  const cpu = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+  const cpuBefore = cpu()
   const output = await run('wrk', [...args, `http://127.0.0.1:${port}${path}`])
+  const cpuAfter = cpu()
   const bad = /Non-2xx or 3xx responses: (\d+)/.exec(output)
   if (bad !== null) throw new Error(`wrk: ${output}`)
   const latency = /99%\s+([\d.]+)(us|ms|s)/.exec(output)
@@ -88,6 +94,7 @@ export async function httpLoad({ port, path, script, seconds = 5, connections = 
   return {
     perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]),
     p99Ms: Number(latency[1]) * scale[latency[2]],
+    cpuMicros: ((cpuAfter - cpuBefore) * 1e6) / Number(/(\d+) requests in/.exec(output)[1]),
   }
 }
 

@@ -1,29 +1,17 @@
 /**
- * HTTP/1.1 for the requests that come most: reads and writes of keys, one after the other on a
- * connection that stays open. It reads the socket itself and answers with one write. The first
- * request that is anything else (a wait, another path, an unusual head, a body that comes in
- * pieces) takes the connection to Node's HTTP server, for good. Measured with bench/v2-http.sh:
- * Node's HTTP server costs several times the work that a read is.
+ * HTTP/1.1 for the requests that come most: reads, writes and waits for keys, one after the other on
+ * a connection that stays open. It reads the socket itself and answers with one write. The first
+ * request that is anything else (another path, an unusual head, a body that comes in pieces) takes
+ * the connection to Node's HTTP server, for good. Measured with bench/v2-http.sh: Node's HTTP server
+ * costs several times the work that a read is, and holds three times the memory of a waiting client.
  */
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { HttpAccess } from '../base/http-access.js'
 import type { HeaderList } from './answer.js'
-import { type FormBody, formKind, parseFormBody } from './form-body.js'
-import { cleanMuxPath, parseTarget, type Target } from './go-path.js'
-import { KEYS_PREFIX } from './key-request.js'
+import { AnswerHeads, headerText } from './answer-head.js'
 import type { KeysHandler } from './keys-handler.js'
-import type { Reply } from './reply.js'
-import { type PlainFields, parsePlainFields } from './request-head.js'
-
-/** Heads that are longer go to Node, which has its own limit. */
-export const PLAIN_HEAD_BYTES_MAX = 8 * 1024
-/** Bodies that are longer go to Node. */
-export const PLAIN_BODY_BYTES_MAX = 64 * 1024
-
-const METHODS = ['GET', 'PUT', 'POST', 'DELETE'] as const
-const HEAD_END = '\r\n\r\n'
-const VERSION = ' HTTP/1.1'
+import { HEAD_END, PlainRequestParser, withEscapedTarget } from './plain-request.js'
+import { KEEP_ALIVE_MS, type PieceListener, type Pieces, type Place, type Reply } from './reply.js'
 
 export interface FastLaneOptions {
   readonly keys: KeysHandler
@@ -32,102 +20,51 @@ export interface FastLaneOptions {
   readonly fallback: (socket: Socket) => void
 }
 
-/** The Date header's line; made once a second. */
-class DateLine {
-  #second = -1
-  #text = ''
-
-  get text(): string {
-    const second = Math.floor(Date.now() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      this.#text = `Date: ${new Date(second * 1000).toUTCString()}\r\n`
-    }
-    return this.#text
-  }
-}
-
-const STATUS_LINES = new Map(
-  Object.entries(STATUS_CODES).map(([code, text]) => [
-    Number(code),
-    `HTTP/1.1 ${code} ${text}\r\n`,
-  ]),
-)
-
-function headerText(headers: HeaderList): string {
-  let text = ''
-  for (let at = 0; at + 1 < headers.length; at += 2)
-    text += `${headers[at]}: ${headers[at + 1]}\r\n`
-  return text
-}
-
 /** What all connections share. */
-class Lane {
-  readonly options: FastLaneOptions
-  readonly date = new DateLine()
-  #before: HeaderList = []
-  #beforeText = ''
-  #block = ''
-  #fields: PlainFields | undefined
-
-  constructor(options: FastLaneOptions) {
-    this.options = options
-  }
-
-  /** The text of headers that are the same array as last time is not made again. */
-  textOf(before: HeaderList): string {
-    if (before !== this.#before) {
-      this.#before = before
-      this.#beforeText = headerText(before)
-    }
-    return this.#beforeText
-  }
-
-  /** Clients send the same fields again and again: those of the last request are kept. */
-  fieldsOf(block: string): PlainFields | undefined {
-    if (block !== this.#block) {
-      this.#block = block
-      this.#fields = parsePlainFields(block)
-    }
-    return this.#fields
-  }
+interface Lane {
+  readonly keys: KeysHandler
+  readonly fallback: (socket: Socket) => void
+  readonly parser: PlainRequestParser
+  readonly heads: AnswerHeads
 }
 
-/** A request that the lane answers itself. */
-interface PlainRequest {
-  readonly method: string
-  readonly target: Target
-  readonly before: HeaderList
-  readonly form: FormBody | undefined
-  readonly authorization: string
-  /** Bytes of head and body. */
-  readonly length: number
-}
+/** Text in latin1 is written as it is; only what is not ASCII needs UTF-8. */
+const encodingOf = (text: string, bytes: number): 'latin1' | 'utf8' =>
+  bytes === text.length ? 'latin1' : 'utf8'
 
 /**
- * One connection. States: `reading` → `answering` (paused) → `reading`, and from `reading` → `gone`
- * to Node's server or with the socket. Requests are answered one by one, as Go does: at most one
- * waits for the log.
+ * One connection. States: `reading` → `answering` → `reading`, and from each → `gone` to Node's
+ * server or with the socket. Requests are answered one by one, as Go does: at most one waits for the
+ * log or for a change, and what comes meanwhile pauses the socket.
  */
-class LaneConnection implements Reply {
+class LaneConnection implements Reply, Pieces {
   readonly #lane: Lane
   readonly #socket: Socket
   #state: 'reading' | 'answering' | 'gone' = 'reading'
   /** What was read beyond the request that is being answered. */
   #rest: Buffer | undefined
   #isInTurn = false
+  /** The client sends nothing more. */
+  #isEnded = false
   #authorization = ''
+  /** While an answer comes in pieces. */
+  #listener: PieceListener | undefined
+  /** The head of an answer in pieces that has not left yet. */
+  #head = ''
   readonly #onData = (chunk: Buffer): void => this.#read(chunk)
-  readonly #onDrain = (): void => this.#advance()
+  readonly #onDrain = (): void => this.#drained()
+  readonly #onEnd = (): void => this.#ended()
+  readonly #onClose = (): void => this.#closed()
 
   constructor(lane: Lane, socket: Socket) {
     this.#lane = lane
     this.#socket = socket
+    // A client may end its side once it has asked, and still wants the answer.
+    socket.allowHalfOpen = true
     socket.on('data', this.#onData)
     socket.on('drain', this.#onDrain)
-    socket.once('close', () => {
-      this.#state = 'gone'
-    })
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClose)
   }
 
   get authorization(): string {
@@ -138,9 +75,36 @@ class LaneConnection implements Reply {
     return this.#socket
   }
 
+  get isGone(): boolean {
+    return this.#state === 'gone' || this.#isEnded || this.#socket.destroyed
+  }
+
+  drop(): void {
+    this.#socket.destroy()
+  }
+
   #read(chunk: Buffer): void {
     this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     this.#advance()
+  }
+
+  #drained(): void {
+    if (this.#listener === undefined) this.#advance()
+    else this.#listener.onDrained()
+  }
+
+  #ended(): void {
+    this.#isEnded = true
+    // Who waits for a change and hangs up no longer waits.
+    if (this.#listener !== undefined) this.#socket.destroy()
+    else this.#advance()
+  }
+
+  #closed(): void {
+    this.#state = 'gone'
+    this.#rest = undefined
+    this.#listener?.onClosed()
+    this.#listener = undefined
   }
 
   /** Takes requests from what was read until one has to wait, or there is none. */
@@ -149,57 +113,89 @@ class LaneConnection implements Reply {
     this.#isInTurn = true
     while (this.#state === 'reading' && this.#rest !== undefined) {
       if (this.#socket.writableNeedDrain) break
-      const request = this.#parse(this.#rest)
-      if (request === undefined) {
-        this.#leave()
-        break
-      }
-      this.#rest =
-        request.length < this.#rest.length ? this.#rest.subarray(request.length) : undefined
-      this.#state = 'answering'
-      this.#authorization = request.authorization
-      const { method, target, before, form } = request
-      this.#lane.options.keys.answer({ method, target, reply: this, before, form })
+      this.#next(this.#rest)
     }
     this.#isInTurn = false
     if (this.#state === 'gone') return
-    const isBusy = this.#state === 'answering' || this.#socket.writableNeedDrain
-    if (isBusy) this.#socket.pause()
+    const isWaiting = this.#state === 'answering' || this.#socket.writableNeedDrain
+    if (this.#rest !== undefined) this.#socket.pause()
+    else if (this.#isEnded && !isWaiting) this.#socket.end()
     else if (this.#socket.isPaused()) this.#socket.resume()
   }
 
-  /** The request at the start of `bytes`; `undefined` = not one for this lane, or not all of it. */
-  #parse(bytes: Buffer): PlainRequest | undefined {
-    const text = bytes.toString('latin1', 0, Math.min(bytes.length, PLAIN_HEAD_BYTES_MAX))
-    const method = METHODS.find((name) => text.startsWith(name))
-    if (method === undefined || !text.startsWith(KEYS_PREFIX, method.length + 1)) return undefined
-    if (text.charAt(method.length) !== ' ') return undefined
-    const lineEnd = text.indexOf('\r\n')
-    const headEnd = text.indexOf(HEAD_END, lineEnd)
-    if (headEnd <= lineEnd || !text.startsWith(VERSION, lineEnd - VERSION.length)) return undefined
-    const url = escapeBytes(text.slice(method.length + 1, lineEnd - VERSION.length))
-    if (!/^[\x21-\x7e]+$/.test(url)) return undefined
-    const fields = this.#lane.fieldsOf(text.slice(lineEnd + 2, headEnd))
-    if (fields === undefined) return undefined
-    const target = plainTarget(url, method)
-    const before = this.#lane.options.access(fields.host, fields.origin)
-    if (target === undefined || before === undefined) return undefined
-    const bodyStart = headEnd + HEAD_END.length
-    const length = bodyStart + fields.contentLength
-    if (fields.contentLength > PLAIN_BODY_BYTES_MAX || length > bytes.length) return undefined
-    const hasForm = method === 'PUT' || method === 'POST'
-    const form = hasForm ? plainForm(fields, bytes, bodyStart) : undefined
-    return { method, target, before, form, length, authorization: fields.authorization }
+  #next(bytes: Buffer): void {
+    const request = this.#lane.parser.parse(bytes)
+    if (request === undefined) {
+      this.#leave()
+      return
+    }
+    this.#rest = request.length < bytes.length ? bytes.subarray(request.length) : undefined
+    this.#state = 'answering'
+    this.#authorization = request.authorization
+    const { method, target, before, form } = request
+    this.#lane.keys.answer({ method, target, reply: this, before, form })
   }
 
   send(status: number, before: HeaderList, more: HeaderList, body: string): void {
+    const { heads } = this.#lane
+    this.#answer(heads.start(status, before) + headerText(more), body)
+  }
+
+  sendAt(status: number, before: HeaderList, place: Place, body: string): void {
+    this.#answer(this.#placed(status, before, place), body)
+  }
+
+  #placed(status: number, before: HeaderList, { etcdIndex, raftIndex, term }: Place): string {
+    const start = this.#lane.heads.placedStart(status, before)
+    return `${start}${etcdIndex}\r\nX-Raft-Index: ${raftIndex}\r\nX-Raft-Term: ${term}\r\n`
+  }
+
+  /** One write for the whole answer. Header fields are ASCII: etcd's own, and configured origins. */
+  #answer(head: string, body: string): void {
     if (this.#state === 'gone' || !this.#socket.writable) return
-    const head = STATUS_LINES.get(status) ?? `HTTP/1.1 ${status} \r\n`
-    const lines = this.#lane.textOf(before) + headerText(more) + this.#lane.date.text
-    const length = `Content-Length: ${Buffer.byteLength(body)}`
-    this.#socket.write(`${head}${lines}${length}${HEAD_END}${body}`)
+    const bytes = Buffer.byteLength(body)
+    const text = `${head}${this.#lane.heads.date}Content-Length: ${bytes}${HEAD_END}${body}`
+    this.#socket.write(text, encodingOf(body, bytes))
     this.#state = 'reading'
     this.#advance()
+  }
+
+  begin(before: HeaderList, place: Place, listener: PieceListener): Pieces {
+    const head = this.#placed(200, before, place)
+    this.#head = `${head}${this.#lane.heads.date}Transfer-Encoding: chunked${HEAD_END}`
+    this.#listener = listener
+    this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    return this
+  }
+
+  get mustWait(): boolean {
+    return this.#socket.writableNeedDrain
+  }
+
+  flush(): void {
+    this.#writePiece('', '')
+  }
+
+  write(text: string): void {
+    this.#writePiece(text, '')
+  }
+
+  end(text: string): void {
+    this.#listener = undefined
+    this.#writePiece(text, '0\r\n\r\n')
+    if (this.#state === 'gone') return
+    this.#state = 'reading'
+    this.#advance()
+  }
+
+  /** A chunk (RFC 9112 7.1), with what stands before and behind it. */
+  #writePiece(text: string, last: string): void {
+    if (this.#state === 'gone' || !this.#socket.writable) return
+    const bytes = Buffer.byteLength(text)
+    const chunk = text === '' ? '' : `${bytes.toString(16)}\r\n${text}\r\n`
+    const whole = this.#head + chunk + last
+    this.#head = ''
+    if (whole !== '') this.#socket.write(whole, encodingOf(text, bytes))
   }
 
   #leave(): void {
@@ -207,54 +203,27 @@ class LaneConnection implements Reply {
     this.#state = 'gone'
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
-    socket.pause()
-    if (this.#rest !== undefined) socket.unshift(withEscapedTarget(this.#rest))
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    const rest = this.#rest
     this.#rest = undefined
-    this.#lane.options.fallback(socket)
+    if (this.#isEnded) {
+      // Nothing can be given back to a socket that has ended.
+      socket.end()
+      return
+    }
+    socket.allowHalfOpen = false
+    socket.pause()
+    if (rest !== undefined) socket.unshift(withEscapedTarget(rest))
+    this.#lane.fallback(socket)
     socket.resume()
   }
 }
 
-/**
- * Bytes that should have been escaped, as latin1 → escaped. curl sends a path as it was typed and
- * Go takes it; Node's parser does not.
- */
-const escapeBytes = (text: string): string =>
-  /[\x80-\xff]/.test(text)
-    ? text.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
-    : text
-
-/** The same for the first line of what was read, before Node reads it. */
-function withEscapedTarget(bytes: Buffer): Buffer {
-  const lineEnd = bytes.indexOf('\r\n')
-  if (lineEnd === -1 || lineEnd > PLAIN_HEAD_BYTES_MAX) return bytes
-  const line = bytes.toString('latin1', 0, lineEnd)
-  const escaped = escapeBytes(line)
-  if (escaped === line) return bytes
-  return Buffer.concat([Buffer.from(escaped, 'latin1'), bytes.subarray(lineEnd)])
-}
-
-/** The target, if it is a key's in its clean form and nobody wants to wait. */
-function plainTarget(url: string, method: string): Target | undefined {
-  const target = parseTarget(url)
-  if (target === undefined || cleanMuxPath(target.path) !== target.path) return undefined
-  const next = target.path.charAt(KEYS_PREFIX.length)
-  if (next !== '' && next !== '/') return undefined
-  // Also `%77ait` would be the parameter: escapes in a query of GET are left to Node.
-  const mayWait = method === 'GET' && /wait|%/.test(target.query)
-  return mayWait ? undefined : target
-}
-
-function plainForm(fields: PlainFields, bytes: Buffer, start: number): FormBody | undefined {
-  const kind = formKind(fields.contentType)
-  if (kind === 'none') return undefined
-  if (kind !== 'form') return { form: new Map(), problem: kind.problem }
-  return parseFormBody(bytes.toString('utf8', start, start + fields.contentLength))
-}
-
 /** Makes the function that takes connections. They must have been read from by nobody else. */
 export function createFastLane(options: FastLaneOptions): (socket: Socket) => void {
-  const lane = new Lane(options)
+  const { keys, access, fallback } = options
+  const lane = { keys, fallback, parser: new PlainRequestParser(access), heads: new AnswerHeads() }
   return (socket) => {
     new LaneConnection(lane, socket)
   }

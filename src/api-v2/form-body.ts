@@ -1,5 +1,5 @@
 /** The form in the body of a PUT or POST, if its type says that it is one. */
-import { addGoQuery, type Form } from './go-form.js'
+import { addGoQuery, detached, type Form } from './go-form.js'
 import { parseMediaType } from './media-type.js'
 
 const FORM_TYPE = 'application/x-www-form-urlencoded'
@@ -22,7 +22,15 @@ export function formKind(
   return type.type === FORM_TYPE ? 'form' : 'none'
 }
 
+/** Characters of a body that a value may keep in memory beside itself. */
+const KEPT_ALONG_MAX = 64
+
 export function parseFormBody(text: string): FormBody {
   const form: Form = new Map()
-  return { form, problem: addGoQuery(form, text) }
+  const problem = addGoQuery(form, text)
+  const value = form.get('value')
+  if (value !== undefined && text.length - value.length > KEPT_ALONG_MAX) {
+    form.set('value', detached(value))
+  }
+  return { form, problem }
 }

@@ -47,6 +47,12 @@ function decodeBytes(text: string): string {
   return out.toString('utf8', 0, length)
 }
 
+/**
+ * A copy that keeps nothing else in memory. A piece that was cut out of a longer text holds on to
+ * all of that, and a value may live for years.
+ */
+export const detached = (text: string): string => Buffer.from(text, 'utf8').toString('utf8')
+
 type Unescaped =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'bad'; readonly reason: string }

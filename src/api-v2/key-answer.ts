@@ -30,11 +30,12 @@ export function v2EventAnswer(
   const { source } = options
   const isBare = options.noValueOnSuccess && WRITES.has(event.action)
   const body = isBare ? `{"action":"${event.action}"}\n` : eventLine(event)
-  const more = [
-    ...['Content-Type', JSON_TYPE, 'X-Etcd-Index', String(event.etcdIndex)],
-    ...['X-Raft-Index', String(source.raftIndex()), 'X-Raft-Term', String(source.term())],
-  ]
-  reply.send(isCreation(event) ? 201 : 200, headers, more, body)
+  const place = {
+    etcdIndex: event.etcdIndex,
+    raftIndex: source.raftIndex(),
+    term: source.term(),
+  }
+  reply.sendAt(isCreation(event) ? 201 : 200, headers, place, body)
 }
 
 /** An event as clients get it, with its newline. That it was a refresh they are not told. */

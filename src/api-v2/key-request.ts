@@ -1,13 +1,13 @@
 /** A request to /v2/keys → the operation that it asks for (facts: v2-api.md 2 and 3). */
 import { createV2Error, type V2Error, type V2ErrorCode } from '../base/v2-errors.js'
 import { KEYS_NAMESPACE } from '../base/v2-paths.js'
-import type { V2Request } from '../wire/v2-request.js'
+import type { V2Operation } from '../wire/v2-request.js'
 import { type Form, parseGoBool, parseGoUint64 } from './go-form.js'
 
 export const KEYS_PREFIX = '/v2/keys'
 
 /** What a request asks for; the id is given when it is proposed. */
-export type KeyOperation = Omit<V2Request, 'ID'>
+export type KeyOperation = V2Operation
 
 export type ParsedKeyRequest =
   | {

@@ -3,13 +3,12 @@
  * one watcher of the store and two callbacks; no timer. What a slow client does not take stays in
  * the watcher's queue, which ends the watcher when it is full.
  */
-import type { ServerResponse } from 'node:http'
 import type { V2Event } from '../v2store/event.js'
 import type { V2Watcher } from '../v2store/watcher-hub.js'
-import { type HeaderList, JSON_TYPE, keepQuietAboutConnection } from './answer.js'
+import type { HeaderList } from './answer.js'
 import { eventLine, v2ErrorAnswer } from './key-answer.js'
 import type { KeyOperation } from './key-request.js'
-import { ResponseReply } from './reply.js'
+import type { PieceListener, Pieces, Reply } from './reply.js'
 import type { V2Source } from './source.js'
 
 /**
@@ -21,17 +20,46 @@ export const WAITERS_PER_TURN_MAX = 512
  * How often it is looked at whether the member took over a snapshot, ms; one timer for all waiters.
  */
 const STORE_CHECK_MS = 1000
-/** A client that vanished without a word is noticed by TCP after this much silence, ms. */
-const KEEP_ALIVE_MS = 30_000
-
-interface Waiter {
-  readonly response: ServerResponse
-  readonly operation: KeyOperation
-  watcher: V2Watcher
-  isQueued: boolean
+/** What a waiter tells. */
+interface WaiterHost {
+  onReadable(waiter: Waiter): void
+  onGone(waiter: Waiter): void
 }
 
-export class KeyWaiters {
+/** One client that waits. There may be tens of thousands: it holds no more than is needed. */
+class Waiter implements PieceListener {
+  readonly #host: WaiterHost
+  readonly path: string
+  readonly isRecursive: boolean
+  readonly isStream: boolean
+  readonly sinceIndex: number
+  /** Both are there from right after the start: until then nothing is told. */
+  pieces: Pieces | undefined
+  watcher: V2Watcher | undefined
+  isQueued = false
+
+  constructor(host: WaiterHost, operation: KeyOperation) {
+    this.#host = host
+    this.path = operation.Path
+    this.isRecursive = operation.Recursive
+    this.isStream = operation.Stream
+    this.sinceIndex = operation.Since
+  }
+
+  readonly onReadable = (): void => {
+    if (this.pieces !== undefined) this.#host.onReadable(this)
+  }
+
+  onClosed(): void {
+    this.#host.onGone(this)
+  }
+
+  onDrained(): void {
+    if (this.isStream) this.#host.onReadable(this)
+  }
+}
+
+export class KeyWaiters implements WaiterHost {
   readonly #source: V2Source
   readonly #open = new Set<Waiter>()
   #store: ReturnType<V2Source['store']>
@@ -52,49 +80,37 @@ export class KeyWaiters {
   }
 
   /** Answers a wait: with an error, with what the history has, or later. */
-  open(response: ServerResponse, headers: HeaderList, operation: KeyOperation): void {
+  open(reply: Reply, headers: HeaderList, operation: KeyOperation): void {
     // Who asked may have left while their password was checked.
-    if (response.req.socket.destroyed) return
-    this.followStore()
-    const waiter: { current: Waiter | undefined } = { current: undefined }
-    const result = this.#store.watch({
-      path: operation.Path,
-      isRecursive: operation.Recursive,
-      isStream: operation.Stream,
-      sinceIndex: operation.Since,
-      onReadable: () => {
-        if (waiter.current !== undefined) this.#enqueue(waiter.current)
-      },
-    })
-    if (result.kind === 'error') {
-      v2ErrorAnswer(new ResponseReply(response), headers, result.error)
+    if (reply.isGone) {
+      reply.drop()
       return
     }
-    waiter.current = { response, operation, watcher: result.watcher, isQueued: false }
-    this.#begin(waiter.current, headers)
-  }
-
-  #begin(waiter: Waiter, headers: HeaderList): void {
-    const { response, watcher } = waiter
-    keepQuietAboutConnection(response)
-    response.writeHead(200, [
-      ...headers,
-      ...['Content-Type', JSON_TYPE, 'X-Etcd-Index', String(watcher.startIndex)],
-      ...['X-Raft-Index', String(this.#source.raftIndex())],
-      ...['X-Raft-Term', String(this.#source.term())],
-    ])
+    this.followStore()
+    const waiter = new Waiter(this, operation)
+    const result = this.#store.watch(waiter)
+    if (result.kind === 'error') {
+      v2ErrorAnswer(reply, headers, result.error)
+      return
+    }
+    const { watcher } = result
+    waiter.watcher = watcher
+    const source = this.#source
+    const place = {
+      etcdIndex: watcher.startIndex,
+      raftIndex: source.raftIndex(),
+      term: source.term(),
+    }
+    const pieces = reply.begin(headers, place, waiter)
+    waiter.pieces = pieces
     this.#open.add(waiter)
-    this.#deliver(waiter)
-    if (!this.#open.has(waiter)) return
-    response.flushHeaders()
-    response.socket?.setKeepAlive(true, KEEP_ALIVE_MS)
-    response.once('close', () => this.#forget(waiter))
-    if (waiter.operation.Stream) response.on('drain', () => this.#enqueue(waiter))
     this.#timer ??= setInterval(() => this.followStore(), STORE_CHECK_MS).unref()
+    this.#deliver(waiter)
+    if (this.#open.has(waiter)) pieces.flush()
   }
 
-  /** After the apply that brought the event, and not within it. */
-  #enqueue(waiter: Waiter): void {
+  /** Serves the waiter after the apply that brought the event, and not within it. */
+  onReadable(waiter: Waiter): void {
     if (waiter.isQueued) return
     waiter.isQueued = true
     this.#readable.push(waiter)
@@ -117,8 +133,9 @@ export class KeyWaiters {
   }
 
   #deliver(waiter: Waiter): void {
-    const { response, watcher } = waiter
-    while (!response.writableNeedDrain) {
+    const { pieces, watcher } = waiter
+    if (pieces === undefined || watcher === undefined) return
+    while (!pieces.mustWait) {
       const event = watcher.take()
       if (event === undefined) {
         if (watcher.isEnded) this.#end(waiter, '')
@@ -129,7 +146,7 @@ export class KeyWaiters {
         this.#end(waiter, text)
         return
       }
-      response.write(text)
+      pieces.write(text)
     }
   }
 
@@ -143,12 +160,13 @@ export class KeyWaiters {
   }
 
   #end(waiter: Waiter, text: string): void {
-    this.#forget(waiter)
-    waiter.response.end(text)
+    this.onGone(waiter)
+    waiter.pieces?.end(text)
   }
 
-  #forget(waiter: Waiter): void {
-    waiter.watcher.remove()
+  /** Nobody waits there any more. */
+  onGone(waiter: Waiter): void {
+    waiter.watcher?.remove()
     this.#open.delete(waiter)
     if (this.#open.size > 0 || this.#timer === undefined) return
     clearInterval(this.#timer)
@@ -169,22 +187,17 @@ export class KeyWaiters {
   }
 
   #move(waiter: Waiter, nextIndex: number): void {
-    const { operation, watcher } = waiter
-    if (watcher.isEnded) return
+    const { watcher, path, isRecursive, isStream, onReadable } = waiter
+    if (watcher === undefined || watcher.isEnded) return
     watcher.remove()
-    const result = this.#store.watch({
-      path: operation.Path,
-      isRecursive: operation.Recursive,
-      isStream: operation.Stream,
-      sinceIndex: Math.max(operation.Since, nextIndex),
-      onReadable: () => this.#enqueue(waiter),
-    })
+    const sinceIndex = Math.max(waiter.sinceIndex, nextIndex)
+    const result = this.#store.watch({ path, isRecursive, isStream, sinceIndex, onReadable })
     if (result.kind === 'error') {
       this.#end(waiter, '')
       return
     }
     waiter.watcher = result.watcher
-    this.#enqueue(waiter)
+    this.onReadable(waiter)
   }
 
   /** Sends everybody away with an empty body, which clients take as "ask again". */

@@ -1,14 +1,14 @@
 /** /v2/keys: reads, writes and waits (facts: v2-api.md 2 to 6). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errors } from '../base/errors.js'
-import { exhaustive, invariant } from '../base/invariant.js'
+import { exhaustive } from '../base/invariant.js'
 import { v2AuthErrors } from '../base/v2-auth-errors.js'
 import { createV2Error } from '../base/v2-errors.js'
 import type { V2ApplyResult } from '../v2store/apply-request.js'
 import type { Access } from './access.js'
 import { answerNotAllowed, type HeaderList } from './answer.js'
 import { type FormBody, formKind, parseFormBody } from './form-body.js'
-import { addGoQuery, type Form } from './go-form.js'
+import { addGoQuery, detached, type Form } from './go-form.js'
 import type { Target } from './go-path.js'
 import { v2ErrorAnswer, v2EventAnswer } from './key-answer.js'
 import { KEYS_PREFIX, type KeyOperation, parseKeyRequest, storePath } from './key-request.js'
@@ -112,7 +112,7 @@ export class KeysHandler {
   /** Parameters in the body come first, those of the query after them. */
   #run(exchange: Exchange, form: Form, bodyProblem: string | undefined): void {
     const { method, target, reply, headers } = exchange
-    const queryProblem = target.query === '' ? undefined : addGoQuery(form, target.query)
+    const queryProblem = target.query === '' ? undefined : addQuery(form, target.query)
     const parsed = parseKeyRequest({
       method,
       path: target.path,
@@ -144,8 +144,7 @@ export class KeysHandler {
     if (method === 'GET' && operation.Quorum) {
       this.#propose(exchange, { ...operation, Method: 'QGET' }, noValueOnSuccess)
     } else if (method === 'GET' && operation.Wait) {
-      invariant(reply instanceof ResponseReply, 'who waits has a response of its own')
-      this.waiters.open(reply.response, headers, operation)
+      this.waiters.open(reply, headers, operation)
     } else if (method === 'GET' || method === 'HEAD') {
       this.#read(exchange, operation.Path, operation.Recursive, operation.Sorted)
     } else this.#propose(exchange, operation, noValueOnSuccess)
@@ -189,4 +188,13 @@ export class KeysHandler {
   #fail({ reply, headers }: Exchange, reason: string): void {
     v2ErrorAnswer(reply, headers, createV2Error(RAFT_INTERNAL, reason, 0))
   }
+}
+
+/** Adds what the query says and the body does not. */
+function addQuery(form: Form, query: string): string | undefined {
+  const isInBody = form.has('value')
+  const problem = addGoQuery(form, query)
+  const value = form.get('value')
+  if (value !== undefined && !isInBody) form.set('value', detached(value))
+  return problem
 }

@@ -21,6 +21,7 @@ const ATTRIBUTES = /^\/0\/members\/([0-9a-fA-F]{1,16})\/attributes$/
 
 /** Whose attributes a path holds; `undefined` when it is not such a path. */
 export function parseMemberAttributesPath(path: string): MemberId | undefined {
+  if (!path.startsWith(MEMBERS_PATH)) return undefined
   const hex = ATTRIBUTES.exec(path)?.[1]
   const id = hex === undefined ? undefined : parseHexId(hex)
   return id === undefined ? undefined : memberId(id)

@@ -1,5 +1,5 @@
 import { failpoint } from '../base/failpoints.js'
-import { type ClusterId, type MemberId, NO_MEMBER, requestId } from '../base/ids.js'
+import { type ClusterId, type MemberId, NO_MEMBER, type RequestId, requestId } from '../base/ids.js'
 import { exhaustive, invariant } from '../base/invariant.js'
 import { detectInvalidDowngrade, parseVersion } from '../membership/cluster-version.js'
 import { parseAttributes } from '../membership/member.js'
@@ -12,7 +12,7 @@ import type { RawNode } from '../raft/raw-node.js'
 import { applyV2Request } from '../v2store/apply-request.js'
 import { openEntry, type V3Request } from '../wire/raft-envelope.js'
 import { ConfChange, ConfChangeV2, type ConfState, type Entry } from '../wire/raftpb.js'
-import type { V2Request } from '../wire/v2-request.js'
+import type { V2Operation } from '../wire/v2-request.js'
 import { encodeConfState } from './conf-state-row.js'
 import type { Proposals } from './proposals.js'
 import type { ReplicatedState } from './replicated-state.js'
@@ -76,6 +76,11 @@ export class EntryApplier {
   }
 
   #applyNormal(entry: Entry, isNew: boolean): void {
+    const own = this.#host.proposals.v2Proposal(entry.data)
+    if (own !== undefined) {
+      this.#applyV2(own.id, own.v2, isNew)
+      return
+    }
     const opened = openEntry(entry.data)
     switch (opened.kind) {
       case 'noop':
@@ -85,7 +90,7 @@ export class EntryApplier {
         this.#host.onFatal('an entry holds a request that this version does not know')
         return
       case 'v2':
-        this.#applyV2(opened.request, isNew)
+        this.#applyV2(opened.id, opened.request, isNew)
         return
       case 'v3':
         if (isNew) this.#applyV3(opened)
@@ -106,10 +111,10 @@ export class EntryApplier {
     if (tookMs > warningApplyMs) this.#host.onSlow(opened.operation, tookMs)
   }
 
-  #applyV2(request: V2Request, isNew: boolean): void {
+  #applyV2(id: RequestId, operation: V2Operation, isNew: boolean): void {
     const { v2, membership, membershipRows, store } = this.#host.state()
     const sinks = { tree: v2, rows: isNew ? membershipRows : undefined }
-    const result = applyV2Request(v2, request, this.#host.clock.wallMs())
+    const result = applyV2Request(v2, operation, this.#host.clock.wallMs())
     if (result.kind === 'member-attributes') {
       const attributes = parseAttributes(result.attributes)
       const outcome =
@@ -130,7 +135,7 @@ export class EntryApplier {
       }
     }
     const outcome = { kind: 'applied', response: result, revision: store.currentRevision } as const
-    this.#host.proposals.settle(request.ID, outcome)
+    this.#host.proposals.settle(id, outcome)
   }
 
   #onClusterVersion(isFirst: boolean): void {

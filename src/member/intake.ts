@@ -7,7 +7,7 @@ import type { PeerNetwork } from '../ports/peer-network.js'
 import type { RawNode } from '../raft/raw-node.js'
 import { type Operation, sealEncoded } from '../wire/raft-envelope.js'
 import type { ConfChange } from '../wire/raftpb.js'
-import { V2Request } from '../wire/v2-request.js'
+import { encodeV2Operation, type V2Operation } from '../wire/v2-request.js'
 import type { Leadership } from './leadership.js'
 import { type MemberSettings, requestTimeoutMs } from './member-settings.js'
 import type { MembershipDone, ProposedChange } from './membership-service.js'
@@ -16,6 +16,12 @@ import type { RequestIds } from './request-ids.js'
 
 /** Bytes of proposals put into one message to the leader. */
 const SUBMIT_BYTES_MAX = 1 << 20
+
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** Whether the operation's texts come out of their bytes as they went in. */
+const isWellFormed = ({ Path, Val, PrevValue }: V2Operation): boolean =>
+  !LONE_SURROGATE.test(Path) && !LONE_SURROGATE.test(Val) && !LONE_SURROGATE.test(PrevValue)
 
 export type ProposalDone = (outcome: ProposalOutcome) => void
 
@@ -73,14 +79,15 @@ export class Intake {
   }
 
   /** One request of the v2 API; its id is set here. */
-  proposeV2(request: Omit<V2Request, 'ID'>, done: ProposalDone): void {
+  proposeV2(operation: V2Operation, done: ProposalDone): void {
     const refusal = this.#host.refusal()
     if (refusal !== undefined) {
       done({ kind: 'failed', code: refusal })
       return
     }
     const id = this.#host.ids.next()
-    this.#enqueue(id, V2Request.encode({ ...request, ID: id }), done)
+    const known = isWellFormed(operation) ? operation : undefined
+    this.#enqueue(id, encodeV2Operation(operation, id), done, known)
   }
 
   /**
@@ -139,16 +146,16 @@ export class Intake {
     }
   }
 
-  #enqueue(id: RequestId, data: Uint8Array, done: ProposalDone): void {
-    const proposal = this.#proposal(id, data, done)
+  #enqueue(id: RequestId, data: Uint8Array, done: ProposalDone, v2?: V2Operation): void {
+    const proposal = this.#proposal(id, data, done, v2)
     this.#host.proposals.add(proposal)
     this.#waiting.push(proposal)
     this.#host.onQueued()
   }
 
-  #proposal(id: RequestId, data: Uint8Array, done: ProposalDone): Proposal {
+  #proposal(id: RequestId, data: Uint8Array, done: ProposalDone, v2?: V2Operation): Proposal {
     const startedMs = this.#host.clock.monotonicMs()
-    return { id, data, startedMs, deadlineMs: startedMs + this.#timeoutMs, done }
+    return { id, data, v2, startedMs, deadlineMs: startedMs + this.#timeoutMs, done }
   }
 
   /** etcd's guess at why nothing came in time. */

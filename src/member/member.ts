@@ -25,7 +25,7 @@ import type { Operation, V3Request } from '../wire/raft-envelope.js'
 import type { ConfState, Entry, Message, Snapshot } from '../wire/raftpb.js'
 import { WireError } from '../wire/reader.js'
 import { AlarmRequest, type ResponseHeader } from '../wire/rpc.js'
-import { V2Request } from '../wire/v2-request.js'
+import { type V2Operation, V2Request } from '../wire/v2-request.js'
 import { ClusterSupervisor } from './cluster-supervisor.js'
 import { Compactor } from './compactor.js'
 import { EntryApplier } from './entry-applier.js'
@@ -523,8 +523,8 @@ export class Member implements PeerEvents {
   }
 
   /** Proposes a request of the v2 API; its id is set here. */
-  proposeV2(request: Omit<V2Request, 'ID'>, done: ProposalDone): void {
-    this.#intake.proposeV2(request, done)
+  proposeV2(operation: V2Operation, done: ProposalDone): void {
+    this.#intake.proposeV2(operation, done)
   }
 
   #refusal(): ErrorCode | undefined {

@@ -2,6 +2,8 @@ import type { ApplyOutcome } from '../apply/outcome.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { RequestId } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
+import { peekV2RequestId } from '../wire/raft-envelope.js'
+import type { V2Operation } from '../wire/v2-request.js'
 
 /** What a proposal came to: what applying it gave, or why it was never (known to be) applied. */
 export type ProposalOutcome = ApplyOutcome | { readonly kind: 'failed'; readonly code: ErrorCode }
@@ -11,6 +13,8 @@ export interface Proposal {
   readonly id: RequestId
   /** The entry's payload; kept until raft took it. */
   readonly data: Uint8Array
+  /** What `data` decodes to, when it is of the v2 API and that is known. */
+  readonly v2?: V2Operation | undefined
   readonly startedMs: number
   readonly deadlineMs: number
   readonly done: (outcome: ProposalOutcome) => void
@@ -34,6 +38,17 @@ export class Proposals {
 
   get(id: RequestId): Proposal | undefined {
     return this.#waiting.get(id)
+  }
+
+  /**
+   * The v2 operation in a committed payload, if this very payload was proposed here: then it need
+   * not be decoded again.
+   */
+  v2Proposal(data: Uint8Array): { readonly id: RequestId; readonly v2: V2Operation } | undefined {
+    const id = peekV2RequestId(data)
+    const proposal = id === undefined ? undefined : this.#waiting.get(id)
+    if (proposal?.v2 === undefined || proposal.data !== data) return undefined
+    return { id: proposal.id, v2: proposal.v2 }
   }
 
   /** Hands the outcome to the proposal with this id, if it still waits. */

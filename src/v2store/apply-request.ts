@@ -3,7 +3,7 @@
  */
 import type { MemberId } from '../base/ids.js'
 import { CLUSTER_VERSION_PATH, parseMemberAttributesPath } from '../base/v2-paths.js'
-import type { V2Request } from '../wire/v2-request.js'
+import type { V2Operation } from '../wire/v2-request.js'
 import type { V2Event } from './event.js'
 import type { V2Result } from './operations.js'
 import type { V2Store } from './store.js'
@@ -31,7 +31,7 @@ export type V2ApplyResult =
  * What a PUT without conditions says about the cluster; `undefined` for a request about keys. The
  * caller hands it to membership and answers nobody: the sender waits for the entry only.
  */
-export function clusterRequestOf(request: V2Request): ClusterRequest | undefined {
+export function clusterRequestOf(request: V2Operation): ClusterRequest | undefined {
   const isPlainPut =
     request.Method === 'PUT' &&
     request.PrevExist === undefined &&
@@ -46,7 +46,7 @@ export function clusterRequestOf(request: V2Request): ClusterRequest | undefined
   return { kind: 'cluster-version', version: request.Val }
 }
 
-function put(store: V2Store, request: V2Request, nowMs: number): V2Result {
+function put(store: V2Store, request: V2Operation, nowMs: number): V2Result {
   const options = {
     path: request.Path,
     nowMs,
@@ -68,7 +68,7 @@ function put(store: V2Store, request: V2Request, nowMs: number): V2Result {
  * else: ends and the time of a SYNC come with the entry. A request about the cluster changes
  * nothing here: it comes back as what it is, for membership.
  */
-export function applyV2Request(store: V2Store, request: V2Request, nowMs: number): V2ApplyResult {
+export function applyV2Request(store: V2Store, request: V2Operation, nowMs: number): V2ApplyResult {
   const cluster = clusterRequestOf(request)
   if (cluster !== undefined) return cluster
   const { Path: path, Dir: isDirectory, Recursive: isRecursive } = request

@@ -50,25 +50,37 @@ function shownKey(key: string, prefix: string): string {
   return prefix !== '' && key.startsWith(prefix) ? key.slice(prefix.length) : key
 }
 
-/** The members of a node's JSON before and after its `nodes`. */
-function encodeFields(node: V2NodeView, prefix: string): { head: string[]; tail: string[] } {
-  const head: string[] = []
-  const tail: string[] = []
+/** A node's JSON up to where its `nodes` would come: an open brace and the members before them. */
+function encodeHead(node: V2NodeView, prefix: string): string {
   const key = shownKey(node.key, prefix)
-  if (key !== '') head.push(`"key":${quoteGo(key)}`)
-  if (node.value !== undefined) head.push(`"value":${quoteGo(node.value)}`)
-  if (node.dir) head.push('"dir":true')
+  let out = key === '' ? '{' : `{"key":${quoteGo(key)}`
+  if (node.value !== undefined) out += `${commaAfter(out)}"value":${quoteGo(node.value)}`
+  if (node.dir) out += `${commaAfter(out)}"dir":true`
   if (node.expirationNs !== undefined) {
-    head.push(`"expiration":"${formatRfc3339Nano(node.expirationNs)}"`)
+    out += `${commaAfter(out)}"expiration":"${formatRfc3339Nano(node.expirationNs)}"`
   }
-  if (node.ttlSeconds !== 0) head.push(`"ttl":${node.ttlSeconds}`)
-  if (node.modifiedIndex !== 0) tail.push(`"modifiedIndex":${node.modifiedIndex}`)
-  if (node.createdIndex !== 0) tail.push(`"createdIndex":${node.createdIndex}`)
-  return { head, tail }
+  if (node.ttlSeconds !== 0) out += `${commaAfter(out)}"ttl":${node.ttlSeconds}`
+  return out
+}
+
+/** The members behind the `nodes`, each with the comma before it, and the closing brace. */
+function encodeTail({ modifiedIndex, createdIndex }: V2NodeView): string {
+  const created = createdIndex === 0 ? '}' : `,"createdIndex":${createdIndex}}`
+  return modifiedIndex === 0 ? created : `,"modifiedIndex":${modifiedIndex}${created}`
+}
+
+const commaAfter = (out: string): string => (out.length === 1 ? '' : ',')
+
+/** A node without children. */
+function encodeLeaf(node: V2NodeView, prefix: string): string {
+  const head = encodeHead(node, prefix)
+  const tail = encodeTail(node)
+  return head.length === 1 && tail.length > 1 ? head + tail.slice(1) : head + tail
 }
 
 /** Encodes without recursion: how deep a tree is, its users decide. */
 function encodeNode(root: V2NodeView, prefix: string): string {
+  if (root.nodes === undefined || root.nodes.length === 0) return encodeLeaf(root, prefix)
   let out = ''
   const rest: (string | V2NodeView)[] = [root]
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
@@ -76,14 +88,14 @@ function encodeNode(root: V2NodeView, prefix: string): string {
       out += next
       continue
     }
-    const { head, tail } = encodeFields(next, prefix)
     const nodes = next.nodes ?? []
     if (nodes.length === 0) {
-      out += `{${[...head, ...tail].join(',')}}`
+      out += encodeLeaf(next, prefix)
       continue
     }
-    out += `{${head.length === 0 ? '' : `${head.join(',')},`}"nodes":[`
-    rest.push(`]${tail.length === 0 ? '' : `,${tail.join(',')}`}}`)
+    const head = encodeHead(next, prefix)
+    out += `${head}${commaAfter(head)}"nodes":[`
+    rest.push(`]${encodeTail(next)}`)
     for (let at = nodes.length - 1; at >= 0; at--) {
       const child = nodes[at]
       if (child !== undefined) rest.push(child)

@@ -21,7 +21,8 @@ export const millisToNanos = (ms: number): bigint => BigInt(Math.round(ms * 1000
 
 export class TreeNode {
   readonly path: string
-  readonly createdIndex: number
+  /** Changes only when a file takes the place of this one. */
+  createdIndex: number
   modifiedIndex: number
   value: string
   /** `undefined` = permanent. */
@@ -46,6 +47,14 @@ export class TreeNode {
     this.value = options.value ?? ''
     this.children = options.isDirectory ? new Map() : undefined
     this.expiry = options.expiry
+  }
+
+  /** Makes this file one that was created now, in the same place. Its end is the tree's to set. */
+  begin(index: number, value: string): void {
+    invariant(this.children === undefined, 'only a file takes the place of a file')
+    this.createdIndex = index
+    this.modifiedIndex = index
+    this.value = value
   }
 
   get isDirectory(): boolean {

@@ -37,24 +37,28 @@ export class V2Watcher {
   readonly isRecursive: boolean
   readonly isStream: boolean
   readonly sinceIndex: number
+  /** The path that is watched. */
+  readonly key: string
   readonly #onReadable: () => void
   readonly #queue: V2Event[] = []
-  #leaveHub: (() => void) | undefined
+  /** The hub that knows the watcher. */
+  #hub: WatcherHub | undefined
   #isEnded = false
 
   /** `first` is the event that the history already had; then the hub does not know the watcher. */
   constructor(
     options: WatchOptions,
     startIndex: number,
-    start: { readonly leaveHub: () => void } | { readonly first: V2Event },
+    start: { readonly hub: WatcherHub } | { readonly first: V2Event },
   ) {
     this.startIndex = startIndex
+    this.key = options.key
     this.isRecursive = options.isRecursive
     this.isStream = options.isStream
     this.sinceIndex = options.sinceIndex
     this.#onReadable = options.onReadable
-    if ('leaveHub' in start) {
-      this.#leaveHub = start.leaveHub
+    if ('hub' in start) {
+      this.#hub = start.hub
     } else {
       this.#queue.push(start.first)
       this.#isEnded = !this.isStream
@@ -74,8 +78,8 @@ export class V2Watcher {
   /** Stops watching. Doing it twice does nothing. */
   remove(): void {
     this.#isEnded = true
-    this.#leaveHub?.()
-    this.#leaveHub = undefined
+    this.#hub?.leave(this)
+    this.#hub = undefined
   }
 
   /** Queues an event, for the hub. A full queue drops it and ends the watcher. */
@@ -114,8 +118,7 @@ export class WatcherHub {
       const first = { ...found.event, etcdIndex: storeIndex, refresh: false }
       return { kind: 'watcher', watcher: new V2Watcher(options, storeIndex, { first }) }
     }
-    const leaveHub = (): void => this.#leave(options.key, watcher)
-    const watcher = new V2Watcher(options, storeIndex, { leaveHub })
+    const watcher = new V2Watcher(options, storeIndex, { hub: this })
     const others = this.#watchers.get(options.key)
     if (others === undefined) this.#watchers.set(options.key, new Set([watcher]))
     else others.add(watcher)
@@ -123,12 +126,13 @@ export class WatcherHub {
     return { kind: 'watcher', watcher }
   }
 
-  #leave(key: string, watcher: V2Watcher): void {
-    const watchers = this.#watchers.get(key)
+  /** Forgets a watcher, for the watcher itself. */
+  leave(watcher: V2Watcher): void {
+    const watchers = this.#watchers.get(watcher.key)
     invariant(watchers?.delete(watcher) === true, 'a watcher leaves the place it was put')
     this.#count--
     invariant(this.#count >= 0, 'watchers are counted out once')
-    if (watchers.size === 0) this.#watchers.delete(key)
+    if (watchers.size === 0) this.#watchers.delete(watcher.key)
   }
 
   /** Records `event` and tells the watchers of its path and of every path above. */

@@ -124,23 +124,41 @@ export function openEntry(data: Uint8Array): EntryRequest {
 
 const ID_TAG = 8
 /**
- * The methods of a v2 Request, by length. None of them is a V2Request message: their bytes are
- * illegal tags.
+ * The methods of a v2 Request. None of them is a V2Request message: their bytes are illegal tags.
  */
-const V2_METHODS = new Set(['PUT', 'GET', 'POST', 'QGET', 'SYNC', 'DELETE'])
-const V2_METHOD_LENGTH_MAX = 6
+const V2_METHODS = ['PUT', 'GET', 'POST', 'QGET', 'SYNC', 'DELETE'].map((name) =>
+  new TextEncoder().encode(name),
+)
+
+/** Where the method of a v2 Request begins that is written id first; -1 = it does not begin so. */
+function methodStart(data: Uint8Array): number {
+  if (data[0] !== ID_TAG) return -1
+  let at = 1
+  while (((data[at] ?? 0) & 0x80) !== 0) at++
+  return data[at + 1] === V2_TAG ? at + 2 : -1
+}
 
 /**
  * Whether an entry is a v2 Request that begins as etcd and we write it: id, then method. Decoding
  * it as InternalRaftRequest would fail, at the cost of an error with its stack for each entry.
  */
 export function isPlainV2(data: Uint8Array): boolean {
-  if (data[0] !== ID_TAG) return false
-  let at = 1
-  while (((data[at] ?? 0) & 0x80) !== 0) at++
-  const length = data[at + 2] ?? 0
-  if (data[at + 1] !== V2_TAG || length > V2_METHOD_LENGTH_MAX) return false
-  return V2_METHODS.has(String.fromCharCode(...data.subarray(at + 3, at + 3 + length)))
+  const start = methodStart(data)
+  if (start === -1) return false
+  const length = data[start]
+  return V2_METHODS.some(
+    (method) =>
+      method.length === length && method.every((byte, at) => data[start + 1 + at] === byte),
+  )
+}
+
+/**
+ * The request id of an entry that begins as a v2 Request does; `undefined` for all others, at once
+ * for those of v3.
+ */
+export function peekV2RequestId(data: Uint8Array): RequestId | undefined {
+  if (methodStart(data) === -1) return undefined
+  return requestId(new Reader(data, 1).id())
 }
 
 function openV2(request: V2Request): EntryRequest {

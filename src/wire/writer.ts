@@ -5,6 +5,13 @@ const words = new Uint32Array(2)
 const wide = new BigUint64Array(words.buffer)
 const utf8 = new TextEncoder()
 
+/** Strings of at least this length are worth a call into the platform's encoder. */
+const INTO_LENGTH_MIN = 64
+/** Longer ones get bytes of their own, rather than room for three times their length here. */
+const INTO_LENGTH_MAX = 64 * 1024
+/** Bytes of UTF-8 that one UTF-16 unit takes at most. */
+const UTF8_BYTES_MAX = 3
+
 /** Larger buffers are given back after use instead of being kept for the next message. */
 const KEPT_BYTES_MAX = 1 << 20
 
@@ -44,6 +51,11 @@ export class Writer {
     const taken = copyToSlab(this.buffer, 0, this.position)
     this.reset()
     return taken
+  }
+
+  byte(value: number): void {
+    this.reserve(1)
+    this.buffer[this.position++] = value
   }
 
   uint32(value: number): void {
@@ -100,23 +112,44 @@ export class Writer {
 
   string(value: string): void {
     const length = value.length
-    if (length < 64) {
-      this.reserve(length + 1)
-      const buffer = this.buffer
-      const start = this.position
-      let position = start + 1
-      for (let at = 0; at < length; at++) {
-        const code = value.charCodeAt(at)
-        if (code > 0x7f) {
-          this.bytes(utf8.encode(value))
-          return
-        }
-        buffer[position++] = code
-      }
-      buffer[start] = length
-      this.position = position
+    if (length >= INTO_LENGTH_MIN) {
+      this.#longString(value)
       return
     }
+    this.reserve(length + 1)
+    const buffer = this.buffer
+    const start = this.position
+    let position = start + 1
+    for (let at = 0; at < length; at++) {
+      const code = value.charCodeAt(at)
+      if (code > 0x7f) {
+        this.bytes(utf8.encode(value))
+        return
+      }
+      buffer[position++] = code
+    }
+    buffer[start] = length
+    this.position = position
+  }
+
+  /**
+   * Encodes in place: bytes of its own for the text would cost several times the encoding. The
+   * length in front is first taken for that of ASCII, which it nearly always is.
+   */
+  #longString(value: string): void {
+    if (value.length > INTO_LENGTH_MAX) {
+      this.bytes(utf8.encode(value))
+      return
+    }
+    const start = this.position
+    this.reserve(value.length * UTF8_BYTES_MAX + 5)
+    this.uint32(value.length)
+    const { written } = utf8.encodeInto(value, this.buffer.subarray(this.position))
+    if (written === value.length) {
+      this.position += written
+      return
+    }
+    this.position = start
     this.bytes(utf8.encode(value))
   }
 

@@ -3,7 +3,7 @@
 // leave, both lanes. Method: the API over a store without raft.
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Access } from '../../src/api-v2/access.js'
 import { AuthStore } from '../../src/api-v2/auth-store.js'
 import { parseBasicAuth } from '../../src/api-v2/basic-auth.js'
@@ -233,21 +233,33 @@ describe('enforcement', () => {
     server.sockets.close()
   })
 
-  test('who leaves while the password is checked does not wait for ever', async () => {
+  test.each([
+    ['Node', 'Connection: close\r\n'],
+    ['the fast lane', ''],
+  ])('who leaves %s while the password is checked does not wait for ever', async (_name, more) => {
     await enable()
     await new Promise<void>((resolve) => server.sockets.listen(0, '127.0.0.1', resolve))
     const { port } = server.sockets.address() as AddressInfo
     const socket = connect(port, '127.0.0.1')
     await once(socket, 'connect')
-    const served = once(server.app.server, 'request')
-    socket.write(
-      `GET /v2/keys/?wait=true HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic('root:pr')}\r\n\r\n`,
-    )
-    const [request] = (await served) as [{ socket: { destroy(): void } }]
-    request.socket.destroy()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    const { checkPassword } = AuthStore.prototype
+    const left = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    const checked = vi.spyOn(AuthStore.prototype, 'checkPassword')
+    checked.mockImplementationOnce(async function (this: AuthStore, ...given) {
+      socket.destroy()
+      await left
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      return checkPassword.apply(this, given)
+    })
+    const head = `GET /v2/keys/?wait=true HTTP/1.1\r\nHost: x\r\n${more}`
+    socket.write(`${head}Authorization: ${basic('root:pr')}\r\n\r\n`)
+    await left
+    const connections = (): Promise<number> =>
+      new Promise((resolve) => server.sockets.getConnections((_error, count) => resolve(count)))
+    while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(checked).toHaveBeenCalled()
     expect(server.handler.waiterCount).toBe(0)
-    socket.destroy()
+    checked.mockRestore()
     server.sockets.close()
   })
 

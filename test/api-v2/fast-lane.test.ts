@@ -171,7 +171,7 @@ describe('the fast lane', () => {
     const socket = open(lanePort)
     socket.write(put('/a', 'value=1'))
     while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-    socket.destroy()
+    socket.resetAndDestroy()
     const connections = (): Promise<number> =>
       new Promise((resolve) => server.sockets.getConnections((_error, count) => resolve(count)))
     while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -205,5 +205,73 @@ describe('the fast lane', () => {
     socket.resume()
     while (bytes < 200_000_000) await new Promise((resolve) => setTimeout(resolve, 5))
     expect(reads).toBe(1000)
+  })
+
+  test.each([
+    ['a wait that the history serves', '?wait=true&waitIndex=4'],
+    ['a wait for an index that is gone', '?wait=true&waitIndex=1'],
+    ['a wait', '?wait=true'],
+    ['a wait whose parameter is escaped', '?%77ait=true&recursive=true'],
+    ['a stream', '?wait=true&stream=true'],
+  ])('%s is answered as Node does', async (_name, query) => {
+    const { current } = server.source
+    const value = 'Ä'.repeat(300)
+    for (let at = 0; at < 1001; at++) {
+      current.set({ path: '/1/w', nowMs: 0, value: at === 0 ? value : 'x', isDirectory: false })
+    }
+    const texts: string[] = []
+    const ports = [lanePort, nodePort]
+    for (const port of ports) {
+      open(port)
+        .setEncoding('latin1')
+        .on('data', (chunk: string) => {
+          texts[ports.indexOf(port)] = (texts[ports.indexOf(port)] ?? '') + chunk
+        })
+        .write(read(`/w${query.replace('waitIndex=4', `waitIndex=${current.index}`)}`))
+    }
+    while (texts[0] === undefined || texts[1] === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    current.set({ path: '/1/w', nowMs: 0, value, isDirectory: false })
+    current.set({ path: '/1/w', nowMs: 0, value: 'last', isDirectory: false })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(normal(texts[0])).toBe(normal(texts[1]))
+    expect(texts[0]).toMatch(/^HTTP\/1\.1 (200|400)/)
+  })
+
+  test('after a wait the connection goes on, also with what came meanwhile', async () => {
+    const both = exchange(lanePort, [read('/a?wait=true') + read('/none'), read('/none')], 3)
+    while (server.handler.waiterCount === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    server.source.current.set({ path: '/1/a', nowMs: 0, value: 'x', isDirectory: false })
+    const statuses = [...(await both).matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1])
+    expect(statuses).toEqual(['200', '404', '404'])
+  })
+
+  test('a client that ends its side still gets the answer; one that waits is let go', async () => {
+    const waiting: (() => void)[] = []
+    const propose = server.source.propose.bind(server.source)
+    server.source.propose = (operation, done: (outcome: V2Outcome) => void) => {
+      waiting.push(() => propose(operation, done))
+    }
+    const half = connect({ port: lanePort, host: '127.0.0.1', allowHalfOpen: true })
+    sockets.push(half)
+    let text = ''
+    half.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk
+    })
+    half.end(put('/a', 'value=1') + read('/a'))
+    while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    waiting[0]?.()
+    await once(half, 'end')
+    expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1])).toEqual(['201', '200'])
+
+    const waiter = connect({ port: lanePort, host: '127.0.0.1', allowHalfOpen: true })
+    sockets.push(waiter)
+    waiter.write(read('/a?wait=true'))
+    while (server.handler.waiterCount === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    waiter.resume().end()
+    await once(waiter, 'close')
+    expect(server.handler.waiterCount).toBe(0)
   })
 })

@@ -1,0 +1,64 @@
+/** The heads of the fast lane's answers, as text of which all that stays the same is kept. */
+import { STATUS_CODES } from 'node:http'
+import { type HeaderList, JSON_TYPE } from './answer.js'
+
+const STATUS_LINES = new Map(
+  Object.entries(STATUS_CODES).map(([code, text]) => [
+    Number(code),
+    `HTTP/1.1 ${code} ${text}\r\n`,
+  ]),
+)
+
+/** The lines of headers, each with its end. */
+export function headerText(headers: HeaderList): string {
+  let text = ''
+  for (let at = 0; at + 1 < headers.length; at += 2)
+    text += `${headers[at]}: ${headers[at + 1]}\r\n`
+  return text
+}
+
+/** Texts that all connections of a lane share. */
+export class AnswerHeads {
+  #dateSecond = -1
+  #dateLine = ''
+  #before: HeaderList = []
+  /** For `#before`, by status: the text up to the headers that an answer has of its own. */
+  readonly #starts = new Map<number, string>()
+  readonly #placedStarts = new Map<number, string>()
+
+  /** The Date header's line; made once a second. */
+  get date(): string {
+    const second = Math.floor(Date.now() / 1000)
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second
+      this.#dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`
+    }
+    return this.#dateLine
+  }
+
+  /** The status line and the headers that the access rules add. */
+  start(status: number, before: HeaderList): string {
+    return this.#kept(this.#starts, status, before, '')
+  }
+
+  /** The same up to where the store's index goes. */
+  placedStart(status: number, before: HeaderList): string {
+    const more = `Content-Type: ${JSON_TYPE}\r\nX-Etcd-Index: `
+    return this.#kept(this.#placedStarts, status, before, more)
+  }
+
+  /** Lists are the same array for all requests under the same rules: only the last one is known. */
+  #kept(starts: Map<number, string>, status: number, before: HeaderList, more: string): string {
+    if (before !== this.#before) {
+      this.#before = before
+      this.#starts.clear()
+      this.#placedStarts.clear()
+    }
+    const known = starts.get(status)
+    if (known !== undefined) return known
+    const line = STATUS_LINES.get(status) ?? `HTTP/1.1 ${status} \r\n`
+    const start = line + headerText(before) + more
+    starts.set(status, start)
+    return start
+  }
+}
