@@ -1,9 +1,10 @@
 /**
- * HTTP/1.1 for the requests that come most: reads, writes and waits for keys, one after the other on
- * a connection that stays open. It reads the socket itself and answers with one write. The first
- * request that is anything else (another path, an unusual head, a body that comes in pieces) takes
- * the connection to Node's HTTP server, for good. Measured with bench/v2-http.sh: Node's HTTP server
- * costs several times the work that a read is, and holds three times the memory of a waiting client.
+ * HTTP/1.1 for the requests that come most: reads, writes and waits for keys, one after the other
+ * on a connection that stays open. It reads the socket itself; the answers of one turn of the event
+ * loop leave together. The first request that is anything else (another path, an unusual head, a
+ * body that comes in pieces) takes the connection to Node's HTTP server, for good. Measured with
+ * bench/v2-http.sh: Node's HTTP server costs several times the work that a read is, and twice the
+ * memory that a waiting client is.
  */
 import type { Socket } from 'node:net'
 import type { HttpAccess } from '../base/http-access.js'
@@ -20,22 +21,41 @@ export interface FastLaneOptions {
   readonly fallback: (socket: Socket) => void
 }
 
+/** Characters of answers that one connection keeps back; with more they leave at once. */
+const OUTGOING_LENGTH_MAX = 64 * 1024
+
 /** What all connections share. */
-interface Lane {
+class Lane {
   readonly keys: KeysHandler
   readonly fallback: (socket: Socket) => void
   readonly parser: PlainRequestParser
-  readonly heads: AnswerHeads
-}
+  readonly heads = new AnswerHeads()
+  #answered: LaneConnection[] = []
+  readonly #flush = (): void => {
+    const answered = this.#answered
+    this.#answered = []
+    for (const connection of answered) connection.flushAnswers()
+  }
 
-/** Text in latin1 is written as it is; only what is not ASCII needs UTF-8. */
-const encodingOf = (text: string, bytes: number): 'latin1' | 'utf8' =>
-  bytes === text.length ? 'latin1' : 'utf8'
+  constructor({ keys, access, fallback }: FastLaneOptions) {
+    this.keys = keys
+    this.fallback = fallback
+    this.parser = new PlainRequestParser(access)
+  }
+
+  /**
+   * Lets the answers of `connection` leave at the end of this turn of the event loop, right behind
+   * those of the others: a client that serves many connections is then woken once, and not by each.
+   */
+  flushSoon(connection: LaneConnection): void {
+    if (this.#answered.push(connection) === 1) setImmediate(this.#flush)
+  }
+}
 
 /**
  * One connection. States: `reading` → `answering` → `reading`, and from each → `gone` to Node's
- * server or with the socket. Requests are answered one by one, as Go does: at most one waits for the
- * log or for a change, and what comes meanwhile pauses the socket.
+ * server or with the socket. Requests are answered one by one, as Go does: at most one waits for
+ * the log or for a change, and what comes meanwhile pauses the socket.
  */
 class LaneConnection implements Reply, Pieces {
   readonly #lane: Lane
@@ -49,8 +69,10 @@ class LaneConnection implements Reply, Pieces {
   #authorization = ''
   /** While an answer comes in pieces. */
   #listener: PieceListener | undefined
-  /** The head of an answer in pieces that has not left yet. */
-  #head = ''
+  /** Answers that leave at the end of this turn, and the head of one in pieces. */
+  #outgoing = ''
+  /** Whether that is ASCII, which is written as it is; all else needs UTF-8. */
+  #isAscii = true
   readonly #onData = (chunk: Buffer): void => this.#read(chunk)
   readonly #onDrain = (): void => this.#drained()
   readonly #onEnd = (): void => this.#ended()
@@ -103,6 +125,7 @@ class LaneConnection implements Reply, Pieces {
   #closed(): void {
     this.#state = 'gone'
     this.#rest = undefined
+    this.#outgoing = ''
     this.#listener?.onClosed()
     this.#listener = undefined
   }
@@ -119,8 +142,14 @@ class LaneConnection implements Reply, Pieces {
     if (this.#state === 'gone') return
     const isWaiting = this.#state === 'answering' || this.#socket.writableNeedDrain
     if (this.#rest !== undefined) this.#socket.pause()
-    else if (this.#isEnded && !isWaiting) this.#socket.end()
+    else if (this.#isEnded && !isWaiting) this.#finish()
     else if (this.#socket.isPaused()) this.#socket.resume()
+  }
+
+  /** The client has all its answers and sends nothing more. */
+  #finish(): void {
+    this.flushAnswers()
+    this.#socket.end()
   }
 
   #next(bytes: Buffer): void {
@@ -150,19 +179,30 @@ class LaneConnection implements Reply, Pieces {
     return `${start}${etcdIndex}\r\nX-Raft-Index: ${raftIndex}\r\nX-Raft-Term: ${term}\r\n`
   }
 
-  /** One write for the whole answer. Header fields are ASCII: etcd's own, and configured origins. */
   #answer(head: string, body: string): void {
     if (this.#state === 'gone' || !this.#socket.writable) return
     const bytes = Buffer.byteLength(body)
-    const text = `${head}${this.#lane.heads.date}Content-Length: ${bytes}${HEAD_END}${body}`
-    this.#socket.write(text, encodingOf(body, bytes))
+    if (this.#outgoing === '') this.#lane.flushSoon(this)
+    const length = `Content-Length: ${bytes}${HEAD_END}`
+    this.#outgoing += `${head}${this.#lane.heads.date}${length}${body}`
+    if (bytes !== body.length) this.#isAscii = false
+    if (this.#outgoing.length > OUTGOING_LENGTH_MAX) this.flushAnswers()
     this.#state = 'reading'
     this.#advance()
   }
 
+  /** Writes what is kept back, for the lane. Header fields are ASCII. */
+  flushAnswers(): void {
+    const text = this.#outgoing
+    if (text === '' || this.#state === 'gone' || !this.#socket.writable) return
+    this.#outgoing = ''
+    this.#socket.write(text, this.#isAscii ? 'latin1' : 'utf8')
+    this.#isAscii = true
+  }
+
   begin(before: HeaderList, place: Place, listener: PieceListener): Pieces {
     const head = this.#placed(200, before, place)
-    this.#head = `${head}${this.#lane.heads.date}Transfer-Encoding: chunked${HEAD_END}`
+    this.#outgoing += `${head}${this.#lane.heads.date}Transfer-Encoding: chunked${HEAD_END}`
     this.#listener = listener
     this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
     return this
@@ -173,33 +213,34 @@ class LaneConnection implements Reply, Pieces {
   }
 
   flush(): void {
-    this.#writePiece('', '')
+    this.flushAnswers()
   }
 
   write(text: string): void {
-    this.#writePiece(text, '')
+    this.#writeChunk(text)
+    this.flushAnswers()
   }
 
   end(text: string): void {
     this.#listener = undefined
-    this.#writePiece(text, '0\r\n\r\n')
+    if (text !== '') this.#writeChunk(text)
+    this.#outgoing += '0\r\n\r\n'
+    this.flushAnswers()
     if (this.#state === 'gone') return
     this.#state = 'reading'
     this.#advance()
   }
 
-  /** A chunk (RFC 9112 7.1), with what stands before and behind it. */
-  #writePiece(text: string, last: string): void {
-    if (this.#state === 'gone' || !this.#socket.writable) return
+  /** RFC 9112 7.1. */
+  #writeChunk(text: string): void {
     const bytes = Buffer.byteLength(text)
-    const chunk = text === '' ? '' : `${bytes.toString(16)}\r\n${text}\r\n`
-    const whole = this.#head + chunk + last
-    this.#head = ''
-    if (whole !== '') this.#socket.write(whole, encodingOf(text, bytes))
+    this.#outgoing += `${bytes.toString(16)}\r\n${text}\r\n`
+    if (bytes !== text.length) this.#isAscii = false
   }
 
   #leave(): void {
     const socket = this.#socket
+    this.flushAnswers()
     this.#state = 'gone'
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
@@ -222,8 +263,7 @@ class LaneConnection implements Reply, Pieces {
 
 /** Makes the function that takes connections. They must have been read from by nobody else. */
 export function createFastLane(options: FastLaneOptions): (socket: Socket) => void {
-  const { keys, access, fallback } = options
-  const lane = { keys, fallback, parser: new PlainRequestParser(access), heads: new AnswerHeads() }
+  const lane = new Lane(options)
   return (socket) => {
     new LaneConnection(lane, socket)
   }

@@ -239,6 +239,17 @@ describe('the fast lane', () => {
     expect(texts[0]).toMatch(/^HTTP\/1\.1 (200|400)/)
   })
 
+  test('answers that leave together keep their order and their characters', async () => {
+    const { current } = server.source
+    current.set({ path: '/1/u', nowMs: 0, value: 'Ä€😀', isDirectory: false })
+    const pieces = [read('/none') + read('/u') + read('/'), read('/u') + read('/u')]
+    const lane = await exchange(lanePort, pieces, 5)
+    expect(normal(lane)).toBe(normal(await exchange(nodePort, pieces, 5)))
+    const statuses = [...lane.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1])
+    expect(statuses).toEqual(['404', '200', '200', '200', '200'])
+    expect(Buffer.from(lane, 'latin1').toString('utf8')).toContain('"value":"Ä€😀"')
+  })
+
   test('after a wait the connection goes on, also with what came meanwhile', async () => {
     const both = exchange(lanePort, [read('/a?wait=true') + read('/none'), read('/none')], 3)
     while (server.handler.waiterCount === 0) await new Promise((resolve) => setTimeout(resolve, 5))
