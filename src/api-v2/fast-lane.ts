@@ -191,7 +191,7 @@ class LaneConnection implements Reply, Pieces {
     this.#advance()
   }
 
-  /** Writes what is kept back, for the lane. Header fields are ASCII. */
+  /** Writes what is kept back, for the lane. Headers are ASCII: etcd's own, and origins. */
   flushAnswers(): void {
     const text = this.#outgoing
     if (text === '' || this.#state === 'gone' || !this.#socket.writable) return

@@ -1,6 +1,6 @@
 /**
  * Clients that wait for changes of keys: long polls and streams. One waiter costs its connection,
- * one watcher of the store and two callbacks; no timer. What a slow client does not take stays in
+ * one watcher of the store and one callback; no timer. What a slow client does not take stays in
  * the watcher's queue, which ends the watcher when it is full.
  */
 import type { V2Event } from '../v2store/event.js'
@@ -20,6 +20,7 @@ export const WAITERS_PER_TURN_MAX = 512
  * How often it is looked at whether the member took over a snapshot, ms; one timer for all waiters.
  */
 const STORE_CHECK_MS = 1000
+
 /** What a waiter tells. */
 interface WaiterHost {
   onReadable(waiter: Waiter): void
@@ -55,7 +56,7 @@ class Waiter implements PieceListener {
   }
 
   onDrained(): void {
-    if (this.isStream) this.#host.onReadable(this)
+    this.#host.onReadable(this)
   }
 }
 

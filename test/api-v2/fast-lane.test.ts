@@ -250,6 +250,25 @@ describe('the fast lane', () => {
     expect(Buffer.from(lane, 'latin1').toString('utf8')).toContain('"value":"Ä€😀"')
   })
 
+  test('a wait behind answers that are still to be read gets its event', async () => {
+    const value = 'x'.repeat(50_000)
+    server.source.current.set({ path: '/1/big', nowMs: 0, value, isDirectory: false })
+    const socket = open(lanePort)
+    await once(socket, 'connect')
+    socket.pause()
+    socket.write(read('/big').repeat(200) + read('/a?wait=true'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    let text = ''
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk
+    })
+    socket.resume()
+    while (server.handler.waiterCount === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    server.source.current.set({ path: '/1/a', nowMs: 0, value: 'late', isDirectory: false })
+    while (!text.endsWith('\r\n0\r\n\r\n')) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(text).toContain('"value":"late"')
+  })
+
   test('after a wait the connection goes on, also with what came meanwhile', async () => {
     const both = exchange(lanePort, [read('/a?wait=true') + read('/none'), read('/none')], 3)
     while (server.handler.waiterCount === 0) await new Promise((resolve) => setTimeout(resolve, 5))
