@@ -117,9 +117,13 @@ class LaneConnection implements Reply, Pieces {
 
   #ended(): void {
     this.#isEnded = true
-    // Who waits for a change and hangs up no longer waits.
-    if (this.#listener !== undefined) this.#socket.destroy()
-    else this.#advance()
+    if (this.#listener === undefined) {
+      this.#advance()
+      return
+    }
+    // Who waits for a change and hangs up no longer waits: from now on, not from the close on.
+    this.#closed()
+    this.#socket.destroy()
   }
 
   #closed(): void {
