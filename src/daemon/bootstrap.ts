@@ -39,6 +39,7 @@ import { MemoryStorage } from '../raft/memory-storage.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
 import { validSnapshots } from '../wal/valid-snapshots.js'
 import { Wal } from '../wal/wal.js'
+import { WalError } from '../wal/wal-error.js'
 import type { WalOptions } from '../wal/wal-options.js'
 import { WalMetadata } from '../wire/disk-messages.js'
 import type { HardState, Snapshot } from '../wire/raftpb.js'
@@ -354,6 +355,16 @@ export function restart(place: LogPlace): StartPoint {
   const commit = logIndex(Math.max(committed.commit, from.index))
   storage.setHardState({ ...committed, term: term(Math.max(committed.term, from.term)), commit })
   const id = memberId(ids.NodeID)
+  const last = storage.lastIndex()
+  if (commit > last) {
+    // A damaged snapshot makes way for the one before it, but the entries between them are gone.
+    throw new WalError('COMMIT_OUT_OF_RANGE', {
+      message:
+        `${idToHex(id)} state.commit ${commit} is out of range [${from.index}, ${last}]: ` +
+        'the end of the log or a snapshot is missing or damaged; replace this member ' +
+        '(member remove, then member add with an empty data directory)',
+    })
+  }
   log.info('restarting local member', {
     'cluster-id': idToHex(ids.ClusterID),
     'local-member-id': idToHex(id),

@@ -14,6 +14,8 @@ export const walErrorTexts = {
   /** An entry is missing between two others. */
   ENTRY_GAP: 'wal: slice bounds out of range',
   RECORD_TOO_LONG: 'wal: max entry size limit exceeded',
+  /** What is committed is not there: the end of the log, or the snapshot behind it, is lost. */
+  COMMIT_OUT_OF_RANGE: 'state.commit is out of range',
   /** A record ends before its time, in a segment that is not the last. */
   TORN: 'unexpected EOF',
   /** A length that no writer makes, or a zero one although the rest of its sector is not zero. */
