@@ -33,6 +33,10 @@ export interface ListenerOptions {
   readonly side: 'client' | 'peer'
   /** Looks at an accepted TLS client; a text refuses it. */
   readonly admit?: (socket: TLSSocket) => Promise<string | undefined>
+  /** Default FIRST_BYTES_TIMEOUT_MS. */
+  readonly firstBytesTimeoutMs?: number
+  /** Default HANDSHAKE_TIMEOUT_MS. */
+  readonly handshakeTimeoutMs?: number
 }
 
 /** One listening socket that serves gRPC and HTTP/1 together, told apart by first bytes or ALPN. */
@@ -101,7 +105,7 @@ export class Listener {
       ALPNProtocols: this.#options.targets.http2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
       requestCert: identity.asksForClientCertificate,
       rejectUnauthorized: identity.asksForClientCertificate,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: this.#options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
       ...identity.serverOptions(),
     })
@@ -161,7 +165,8 @@ export class Listener {
   /** Reads until the preface is complete or impossible. */
   #sniff(socket: Socket): void {
     let head: Buffer = Buffer.alloc(0)
-    socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy())
+    const timeoutMs = this.#options.firstBytesTimeoutMs ?? FIRST_BYTES_TIMEOUT_MS
+    socket.setTimeout(timeoutMs, () => socket.destroy())
     const onData = (chunk: Buffer): void => {
       head = head.length === 0 ? chunk : Buffer.concat([head, chunk])
       const known = Math.min(head.length, PREFACE.length)
