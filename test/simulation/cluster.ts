@@ -338,7 +338,9 @@ export class Cluster {
       case 'promoting':
         if (here === undefined) return
         if (!here.isLearner) {
-          this.#replacement = undefined
+          // Until it has the log that makes it one, it is a voter that could not stand in for another.
+          const own = node.member?.membership.member(here.id)
+          if (own?.isLearner === false) this.#replacement = undefined
           return
         }
         if (asked === undefined || !isActing) return

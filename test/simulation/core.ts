@@ -84,11 +84,10 @@ export function reunite(cluster: Cluster): void {
   for (const node of cluster.nodes) cluster.heal(node)
 }
 
-/** Whether a leader leads the core, and all of it is equal with nothing left to do. */
-export function isCoreSettled({ nodes, outside }: Core): boolean {
+/** Whether all of them serve, and have applied the same with nothing left to do. */
+export function areLevel(nodes: readonly SimulatedNode[]): boolean {
   const applied = nodes[0]?.member?.appliedIndex
-  const term = Math.max(...nodes.map(({ member }) => member?.term ?? 0))
-  const areEqual = nodes.every(
+  return nodes.every(
     ({ isUp, isPaused, member }) =>
       isUp &&
       !isPaused &&
@@ -97,10 +96,15 @@ export function isCoreSettled({ nodes, outside }: Core): boolean {
       member.committedIndex === applied &&
       member.lastIndex === applied,
   )
+}
+
+/** Whether a leader leads the core, and all of it is equal with nothing left to do. */
+export function isCoreSettled({ nodes, outside }: Core): boolean {
+  const term = Math.max(...nodes.map(({ member }) => member?.term ?? 0))
   const slow = [...outside].filter(([, state]) => state === 'slow').map(([node]) => node)
   const isLeading = ({ isUp, member }: SimulatedNode): boolean =>
     isUp && member?.isLeader === true && member.term >= term
-  return areEqual && (nodes.some(isLeading) || slow.some(isLeading))
+  return areLevel(nodes) && (nodes.some(isLeading) || slow.some(isLeading))
 }
 
 /** Role, term, commit/applied and the extent of the log, aligned: for the lines of a trace. */

@@ -8,6 +8,7 @@ import { onlineCheckers } from './checkers/online-checkers.js'
 import { checkWatch } from './checkers/watch-guarantees.js'
 import { Cluster } from './cluster.js'
 import {
+  areLevel,
   type Core,
   describeMembers,
   describeShortly,
@@ -288,18 +289,7 @@ export class Simulation {
     if (this.#cluster.isReplacing || this.#cluster.leader === undefined) return false
     if (!this.#areIdle) return false
     const nodes = this.#cluster.currentNodes
-    const [first] = nodes
-    if (first === undefined) return false
-    const applied = first.member?.appliedIndex ?? -1
-    return nodes.every(
-      ({ isUp, isPaused, member }) =>
-        isUp &&
-        !isPaused &&
-        member?.isServing === true &&
-        member.appliedIndex === applied &&
-        member.committedIndex === applied &&
-        member.lastIndex === applied,
-    )
+    return nodes.length > 0 && areLevel(nodes)
   }
 
   #judge(): void {
