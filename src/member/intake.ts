@@ -23,6 +23,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 const isWellFormed = ({ Path, Val, PrevValue }: V2Operation): boolean =>
   !LONE_SURROGATE.test(Path) && !LONE_SURROGATE.test(Val) && !LONE_SURROGATE.test(PrevValue)
 
+type ProposalOptions = Pick<Proposal, 'done' | 'v2' | 'isOfLeadership'>
+
 export type ProposalDone = (outcome: ProposalOutcome) => void
 
 export interface IntakeHost {
@@ -64,6 +66,19 @@ export class Intake {
 
   /** One v3 operation, already encoded. */
   propose(operation: Operation, encoded: Uint8Array, done: ProposalDone): void {
+    this.#propose(operation, encoded, { done, isOfLeadership: false })
+  }
+
+  /**
+   * The same for what a leader decided by itself: what raft has not taken when it leads no more
+   * fails with NOT_LEADER. The next leader, even this one, knows better by then.
+   */
+  proposeAsLeader(operation: Operation, encoded: Uint8Array, done: ProposalDone): void {
+    this.#propose(operation, encoded, { done, isOfLeadership: true })
+  }
+
+  #propose(operation: Operation, encoded: Uint8Array, options: ProposalOptions): void {
+    const { done } = options
     const refusal = this.#host.refusal()
     if (refusal !== undefined) {
       done({ kind: 'failed', code: refusal })
@@ -75,7 +90,16 @@ export class Intake {
       done({ kind: 'failed', code: 'REQUEST_TOO_LARGE' })
       return
     }
-    this.#enqueue(id, data, done)
+    this.#enqueue(id, data, options)
+  }
+
+  /** This member leads no more. */
+  onDemoted(): void {
+    const outdated = this.#waiting.filter(({ isOfLeadership }) => isOfLeadership)
+    if (outdated.length === 0) return
+    this.#waiting = this.#waiting.filter(({ isOfLeadership }) => !isOfLeadership)
+    for (const { id } of outdated)
+      this.#host.proposals.settle(id, { kind: 'failed', code: 'NOT_LEADER' })
   }
 
   /** One request of the v2 API; its id is set here. */
@@ -87,7 +111,7 @@ export class Intake {
     }
     const id = this.#host.ids.next()
     const known = isWellFormed(operation) ? operation : undefined
-    this.#enqueue(id, encodeV2Operation(operation, id), done, known)
+    this.#enqueue(id, encodeV2Operation(operation, id), { done, v2: known })
   }
 
   /**
@@ -104,9 +128,9 @@ export class Intake {
     const id = ids.next()
     const context = new TextEncoder().encode(change.context)
     proposals.add(
-      this.#proposal(id, context, (outcome) =>
-        done(outcome.kind === 'failed' ? outcome : { kind: 'changed' }),
-      ),
+      this.#proposal(id, context, {
+        done: (outcome) => done(outcome.kind === 'failed' ? outcome : { kind: 'changed' }),
+      }),
     )
     const { type, nodeId } = change
     const confChange: ConfChange = { id, type, nodeId, context }
@@ -146,16 +170,18 @@ export class Intake {
     }
   }
 
-  #enqueue(id: RequestId, data: Uint8Array, done: ProposalDone, v2?: V2Operation): void {
-    const proposal = this.#proposal(id, data, done, v2)
+  #enqueue(id: RequestId, data: Uint8Array, options: ProposalOptions): void {
+    const proposal = this.#proposal(id, data, options)
     this.#host.proposals.add(proposal)
     this.#waiting.push(proposal)
     this.#host.onQueued()
   }
 
-  #proposal(id: RequestId, data: Uint8Array, done: ProposalDone, v2?: V2Operation): Proposal {
+  #proposal(id: RequestId, data: Uint8Array, options: ProposalOptions): Proposal {
     const startedMs = this.#host.clock.monotonicMs()
-    return { id, data, v2, startedMs, deadlineMs: startedMs + this.#timeoutMs, done }
+    const { done, v2, isOfLeadership = false } = options
+    const deadlineMs = startedMs + this.#timeoutMs
+    return { id, data, v2, isOfLeadership, startedMs, deadlineMs, done }
   }
 
   /** etcd's guess at why nothing came in time. */

@@ -53,6 +53,8 @@ export class LeaseKeeper {
   #nextPassMs = 0
   #tickedMs = Number.NEGATIVE_INFINITY
   #expiredCount = 0
+  /** How often this member ceased to lead. */
+  #demotions = 0
 
   constructor(host: LeaseKeeperHost) {
     this.#host = host
@@ -81,12 +83,15 @@ export class LeaseKeeper {
 
   /**
    * A leader that stood still may be one no more, and its successor may have renewed what it thinks
-   * has ended. So a quorum is asked before anything is revoked (etcd issue 15247).
+   * has ended. So a quorum is asked before anything is revoked (etcd issue 15247). An answer that
+   * comes when it was deposed and elected again says nothing: every lease has its whole time anew.
    */
   #revoke(ended: readonly LeaseId[]): void {
     if (ended.length === 0) return
+    const demotions = this.#demotions
     this.#host.confirmLeadership((isLeading) => {
-      if (!isLeading || !this.#host.lessor().isPrimary) return
+      const isSameLeadership = demotions === this.#demotions
+      if (!isLeading || !isSameLeadership || !this.#host.lessor().isPrimary) return
       mark('member/leader-confirmed')
       for (const ID of ended) {
         this.#expiredCount++
@@ -148,6 +153,7 @@ export class LeaseKeeper {
 
   /** This member leads no more: whoever waited asks the next leader. */
   onDemoted(): void {
+    this.#demotions++
     for (const { dones } of this.#awaiting.values()) {
       for (const done of dones) done({ kind: 'failed', code: 'NOT_PRIMARY_LESSOR' })
     }

@@ -203,7 +203,7 @@ export class Member implements PeerEvents {
     this.#leases = new LeaseKeeper({
       lessor: () => this.#state.lessor,
       nowMs: () => this.#clock.monotonicMs(),
-      propose: (operation, encoded, done) => this.propose(operation, encoded, done),
+      propose: (operation, encoded, done) => this.#intake.proposeAsLeader(operation, encoded, done),
       confirmLeadership: (done) =>
         this.linearize((failure) => done(failure === undefined && this.isLeader)),
       tickMs: options.settings.tickMs,
@@ -766,6 +766,7 @@ export class Member implements PeerEvents {
     if (change.isDemoted) {
       this.#state.lessor.demote()
       this.#leases.onDemoted()
+      this.#intake.onDemoted()
     }
     this.#loop.poke()
   }

@@ -15,6 +15,8 @@ export interface Proposal {
   readonly data: Uint8Array
   /** What `data` decodes to, when it is of the v2 API and that is known. */
   readonly v2?: V2Operation | undefined
+  /** Decided by a leader: not to be given to raft any more once it leads no more. */
+  readonly isOfLeadership?: boolean
   readonly startedMs: number
   readonly deadlineMs: number
   readonly done: (outcome: ProposalOutcome) => void

@@ -38,6 +38,15 @@ test('what ended is revoked only when a quorum says that this member leads', () 
   expect(proposed).toEqual(['leaseRevoke'])
 })
 
+test('an answer that comes when it was deposed and leads again revokes nothing', () => {
+  const { keeper, clock, proposed, questions } = setup()
+  clock.nowMs = 5000
+  keeper.tick()
+  keeper.onDemoted()
+  questions.shift()?.(true)
+  expect(proposed).toEqual([])
+})
+
 test('a member that stood still asks before it renews, and asks the leader when it is not', () => {
   const { keeper, clock, forwarded, questions } = setup()
   const answers: string[] = []
