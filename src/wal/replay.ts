@@ -132,6 +132,8 @@ class ReplayState {
   readonly #slab = new Slab()
   #lastIndex: LogIndex
   #isSnapshotFound = false
+  /** Of the newest entry that the snapshot takes the place of. */
+  #termAtStart: Term | undefined
   /** Segment of the last metadata record. */
   metadataSegment = -1
 
@@ -178,15 +180,20 @@ class ReplayState {
     }
   }
 
-  /** A later entry of the same index replaces it and all behind it: a new leader overwrote them. */
+  /**
+   * A later entry of the same index replaces it and all behind it: a new leader overwrote them.
+   * Also one that the snapshot stands for: what was behind it is not behind the snapshot. (etcd
+   * keeps it, and the log ends in too early a term: its votes could lose what is committed.)
+   */
   #entry(entry: Entry): void {
-    const at = entry.index - this.#from.index - 1
-    this.#lastIndex = entry.index
-    if (at < 0) return
-    const entries = this.#entries
-    if (at > entries.length) throw new WalError('ENTRY_GAP')
-    if (at < entries.length) entries.length = at
     const { type, term, index, data } = entry
+    const at = index - this.#from.index - 1
+    this.#lastIndex = index
+    const entries = this.#entries
+    if (at < entries.length) entries.length = Math.max(at, 0)
+    if (at === -1) this.#termAtStart = term
+    if (at < 0) return
+    if (at > entries.length) throw new WalError('ENTRY_GAP')
     // The data is a view of a whole segment, which must not stay in memory for its sake.
     entries.push({ type, term, index, data: this.#slab.copy(data) })
   }
@@ -196,5 +203,9 @@ class ReplayState {
     if (snapshot.index !== this.#from.index) return
     if (snapshot.term !== this.#from.term) throw new WalError('SNAPSHOT_MISMATCH')
     this.#isSnapshotFound = true
+    if (this.#termAtStart === undefined || this.#termAtStart === snapshot.term) return
+    // A leader sent the snapshot because the log here was not its own: no entry is behind it.
+    this.#entries.length = 0
+    this.#lastIndex = snapshot.index
   }
 }

@@ -427,6 +427,47 @@ describe('segments', () => {
   })
 })
 
+describe('entries that another leader overwrote, and a snapshot', () => {
+  const termsBehind = (disk: MemoryDisk, index: number, inTerm: number): unknown =>
+    readWal({
+      disk,
+      directory: DIRECTORY,
+      from: { index: logIndex(index), term: term(inTerm) },
+    }).entries.map((entry) => [entry.index, entry.term])
+
+  test('what was behind them is not behind a snapshot of the new ones', async () => {
+    const { wal, disk } = createWal()
+    await saved(wal, { entries: [entryAt(1), entryAt(2), entryAt(3), entryAt(4)] })
+    const entries = [entryAt(2, 'other', 2), entryAt(3, 'other', 2)]
+    await saved(wal, { entries, hardState: stateOf(3, 2) })
+    await savedSnapshot(wal, snapshotAt(3, 2))
+    await closed(wal)
+    expect(termsBehind(disk, 3, 2)).toEqual([])
+  })
+
+  test('nor behind one that the new leader sent in their place', async () => {
+    const { wal, disk } = createWal()
+    const entries = [entryAt(1), entryAt(2), entryAt(3, 'old', 3), entryAt(4, 'old', 3)]
+    await saved(wal, { entries })
+    await savedSnapshot(wal, snapshotAt(3, 2))
+    await saved(wal, { entries: [], hardState: stateOf(3, 4) })
+    await closed(wal)
+    expect(termsBehind(disk, 3, 2)).toEqual([])
+  })
+
+  test('but what is behind the same entries stays', async () => {
+    const { wal, disk } = createWal()
+    const entries = [entryAt(1), entryAt(2, 'x', 2), entryAt(3, 'x', 2), entryAt(4, 'x', 3)]
+    await saved(wal, { entries, hardState: stateOf(2, 3) })
+    await savedSnapshot(wal, snapshotAt(2, 2))
+    await closed(wal)
+    expect(termsBehind(disk, 2, 2)).toEqual([
+      [3, 2],
+      [4, 3],
+    ])
+  })
+})
+
 describe('opening', () => {
   test('a later entry of the same index replaces it and all behind it', async () => {
     const { wal, disk } = createWal()

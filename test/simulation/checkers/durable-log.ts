@@ -11,6 +11,12 @@ const STATE = 3
 const CRC = 4
 const SNAPSHOT = 5
 
+/** `isOther`: the entries that the log had were not those that the snapshot stands for. */
+interface Unproven {
+  readonly index: number
+  isOther: boolean
+}
+
 /**
  * The log of one machine as a power loss would leave it. It is read off the medium by a reader of
  * its own, from where the last look ended: what the process believes does not count here.
@@ -29,7 +35,7 @@ export class DurableLog {
   /** The newest snapshot that is proven: recorded, and committed as the hard state says. */
   #snapshotIndex = 0
   /** Records of snapshots that no hard state proves yet: a start goes on as if they were not there. */
-  #unproven: number[] = []
+  #unproven: Unproven[] = []
   #hardState: HardState | undefined
 
   constructor(disk: SimulatedDisk) {
@@ -126,11 +132,14 @@ export class DurableLog {
       const { index, term } = Entry.decode(data)
       if (this.#terms.length > index) this.#terms.length = index
       this.#terms[index] = term
+      for (const snapshot of this.#unproven) snapshot.isOther = false
     } else if (type === STATE) {
       this.#hardState = HardState.decode(data)
       this.#prove()
     } else if (type === SNAPSHOT) {
-      this.#unproven.push(WalSnapshot.decode(data).index)
+      const { index, term } = WalSnapshot.decode(data)
+      const here = this.#terms[index]
+      this.#unproven.push({ index, isOther: here !== undefined && here !== term })
       this.#prove()
     }
     return true
@@ -139,11 +148,12 @@ export class DurableLog {
   #prove(): void {
     if (this.#unproven.length === 0) return
     const commit = this.#hardState?.commit ?? 0
-    const proven = Math.max(0, ...this.#unproven.filter((index) => index <= commit))
-    this.#unproven = this.#unproven.filter((index) => index > commit)
-    if (proven <= this.#snapshotIndex) return
-    this.#snapshotIndex = proven
-    if (proven >= this.#terms.length) this.#terms = []
+    for (const { index, isOther } of this.#unproven) {
+      if (index > commit || index <= this.#snapshotIndex) continue
+      this.#snapshotIndex = index
+      if (isOther || index >= this.#terms.length) this.#terms = []
+    }
+    this.#unproven = this.#unproven.filter(({ index }) => index > commit)
   }
 }
 
