@@ -223,6 +223,8 @@ export class PeerHandler {
     }
     switch (admit(this.#context, message)) {
       case 'removed-sender':
+        // Who passes it on may not know of the removal yet, and would take a refusal for its own.
+        if (header(request, 'x-server-from') !== idToHex(message.from)) break
         answerErrorObject(response, 403, 'cannot process message from removed member')
         return
       case 'other-target':

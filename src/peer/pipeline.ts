@@ -74,6 +74,7 @@ export class Pipeline {
       ({ status, headers, body: answer }) =>
         finish(
           postFailure(context, this.#options.peerId, {
+            sender: message.from,
             status,
             body: answer.toString('latin1'),
             clusterIdText: String(headers['x-etcd-cluster-id'] ?? ''),

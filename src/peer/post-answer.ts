@@ -4,6 +4,8 @@ import { CLUSTER_ID_MISMATCH, INCOMPATIBLE_VERSION } from './compatibility.js'
 import type { PeerContext } from './peer-context.js'
 
 export interface PostAnswer {
+  /** Whom the posted message is from: the core passes on messages of other members too. */
+  readonly sender: MemberId
   readonly status: number
   readonly body: string
   readonly clusterIdText: string
@@ -25,6 +27,7 @@ export function postFailure(
     case 204:
       return undefined
     case 403:
+      if (!isAboutUs(context, answer)) return `peer ${peer} refused a message: ${answer.body}`
       context.reportRemoved()
       return 'the member has been permanently removed from the cluster'
     case 412:
@@ -48,4 +51,12 @@ export function postFailure(
     return body
   }
   return `unhandled error ${JSON.stringify(answer.body)} when precondition failed`
+}
+
+/**
+ * A refusal of what was passed on for a removed member, or of what was meant for the member that had
+ * the address before, is not one of this member. (etcd's senders take it for one, and end.)
+ */
+function isAboutUs({ id }: PeerContext, { sender, body }: PostAnswer): boolean {
+  return sender === id && !body.includes('mismatch member')
 }

@@ -127,6 +127,7 @@ export class SnapshotSender {
           .then((body) =>
             resolve(
               postFailure(context, peerId, {
+                sender: context.id,
                 status: response.statusCode ?? 0,
                 body: body.toString('latin1'),
                 clusterIdText: String(response.headers['x-etcd-cluster-id'] ?? ''),

@@ -1,6 +1,6 @@
 import { mark } from '../base/buggify.js'
 import { invariant } from '../base/invariant.js'
-import type { Disk, DiskError } from '../ports/disk.js'
+import type { Disk, DiskError, DiskFile } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
 import type { Snapshot } from '../wire/raftpb.js'
 import { SnapshotError } from './snapshot-error.js'
@@ -63,7 +63,13 @@ export class SnapshotFiles {
     invariant(snapshot.metadata.index > 0, 'an empty snapshot is not saved')
     const name = snapshotName(snapshot.metadata)
     const unfinished = this.#path(`tmp.${name}`)
-    const file = this.#disk.open(unfinished, { create: true, isDurable: true })
+    let file: DiskFile
+    try {
+      file = this.#disk.open(unfinished, { create: true, isDurable: true })
+    } catch (error) {
+      done(asDiskError(error))
+      return
+    }
     this.#isSaving = true
     file.write(encodeSnapshotFile(snapshot), 0, (writeError) => {
       this.#isSaving = false

@@ -1,7 +1,7 @@
 /** Goal: every check of the peer port answers with etcd's status, headers and body. Method: raw HTTP requests. */
 import { request } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { CLUSTER, startMember, type TestMember, until } from './cluster.js'
+import { CLUSTER, message, startMember, type TestMember, until } from './cluster.js'
 import { append, entries, id, Message, snapshotMessage } from './messages.js'
 
 interface Answer {
@@ -160,11 +160,17 @@ describe('posted messages', () => {
       '{"message":"cannot process message to mismatch member"}',
     ],
   ])('%s are refused', async (_, body, status, text) => {
-    const answer = await ask('POST', '/raft', {}, body)
+    const answer = await ask('POST', '/raft', { 'X-Server-From': '9' }, body)
     expect([answer.status, answer.body]).toEqual([status, text])
     expect(answer.headers['content-type']).toBe(
       status === 403 ? 'application/json' : 'text/plain; charset=utf-8',
     )
+    expect(member.events.delivered).toEqual([])
+  })
+
+  test('of a removed member that another passes on are answered but go nowhere', async () => {
+    const passedOn = Message.encode(message({ type: 'MsgReadIndex', from: id(9), to: id(2) }))
+    expect((await ask('POST', '/raft', { 'X-Server-From': '1' }, passedOn)).status).toBe(204)
     expect(member.events.delivered).toEqual([])
   })
 

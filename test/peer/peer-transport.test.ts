@@ -266,6 +266,30 @@ describe('a removed member', () => {
     expect(two.events.delivered).toEqual([])
   })
 
+  test.each([
+    ['of a removed member that it passes on', 9, 'cannot process message from removed member'],
+    ['to the one before at that address', 1, 'cannot process message to mismatch member'],
+  ])('is not what a member takes itself for when a message %s is refused', async (_, from, body) => {
+    const server = createHttpServer((request, response) => {
+      request.resume()
+      response.writeHead(403, { 'Content-Type': 'application/json' })
+      response.end(JSON.stringify({ message: body }))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    try {
+      const one = await startMember(1)
+      members = [one]
+      const { port } = server.address() as AddressInfo
+      one.transport.addRemote(id(2), [`http://127.0.0.1:${port}`])
+      one.transport.send([message({ type: 'MsgReadIndex', from: id(from), to: id(2) })])
+      await until(() => one.events.unreachables.length === 1)
+      expect(one.events.removals).toBe(0)
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+  })
+
   test('still gets what was sent just before it was removed here', async () => {
     const [one, two] = await pair()
     one.transport.send([append({ from: 1, to: 2, index: 0, entries: entries(1, 2) })])

@@ -109,6 +109,13 @@ describe('saving', () => {
     expect(disk.list(DIRECTORY)).toEqual([])
   })
 
+  test('a file that cannot be made is told like a write that fails', async () => {
+    disk.open = () => {
+      throw diskError('NO_SPACE', 'x')
+    }
+    expect(await save(snapshotOf(1))).toMatchObject({ code: 'NO_SPACE' })
+  })
+
   test('an empty snapshot and two at a time are contradictions', () => {
     expect(() => files.save(Snapshot.create(), () => undefined)).toThrow('empty snapshot')
     files.save(snapshotOf(1), () => undefined)

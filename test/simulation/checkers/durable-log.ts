@@ -14,6 +14,7 @@ const SNAPSHOT = 5
 /** `isOther`: the entries that the log had were not those that the snapshot stands for. */
 interface Unproven {
   readonly index: number
+  readonly term: number
   isOther: boolean
 }
 
@@ -34,6 +35,7 @@ export class DurableLog {
   #terms: number[] = []
   /** The newest snapshot that is proven: recorded, and committed as the hard state says. */
   #snapshotIndex = 0
+  #snapshotTerm = 0
   /** Records of snapshots that no hard state proves yet: a start goes on as if they were not there. */
   #unproven: Unproven[] = []
   #hardState: HardState | undefined
@@ -67,6 +69,13 @@ export class DurableLog {
     return index <= this.#snapshotIndex || this.#terms[index] === term
   }
 
+  /** Whether a later leader had it overwritten: the log has a later term there or in front of it. */
+  isOverwritten(index: number, term: number): boolean {
+    const entryTerm = this.#terms[Math.min(index, this.#terms.length - 1)] ?? 0
+    const snapshotTerm = this.#snapshotIndex < index ? this.#snapshotTerm : 0
+    return Math.max(entryTerm, snapshotTerm) > term
+  }
+
   /** Begins again with the first segment: another process has the log now. */
   reset(): void {
     this.#segment = ''
@@ -76,6 +85,7 @@ export class DurableLog {
     this.#seenNames = -1
     this.#terms = []
     this.#snapshotIndex = 0
+    this.#snapshotTerm = 0
     this.#unproven = []
     this.#hardState = undefined
   }
@@ -139,7 +149,7 @@ export class DurableLog {
     } else if (type === SNAPSHOT) {
       const { index, term } = WalSnapshot.decode(data)
       const here = this.#terms[index]
-      this.#unproven.push({ index, isOther: here !== undefined && here !== term })
+      this.#unproven.push({ index, term, isOther: here !== undefined && here !== term })
       this.#prove()
     }
     return true
@@ -148,9 +158,10 @@ export class DurableLog {
   #prove(): void {
     if (this.#unproven.length === 0) return
     const commit = this.#hardState?.commit ?? 0
-    for (const { index, isOther } of this.#unproven) {
+    for (const { index, term, isOther } of this.#unproven) {
       if (index > commit || index <= this.#snapshotIndex) continue
       this.#snapshotIndex = index
+      this.#snapshotTerm = term
       if (isOther || index >= this.#terms.length) this.#terms = []
     }
     this.#unproven = this.#unproven.filter(({ index }) => index > commit)

@@ -36,6 +36,8 @@ interface Link {
   healedUs: number
   /** What is sent before arrives afterwards. */
   cloggedUntilUs: number
+  /** Counts the connections that were given up. */
+  connection: number
 }
 
 /** What is wrong with a machine's door to the network, whatever its links are. */
@@ -113,9 +115,18 @@ export class SimulatedNetwork {
     this.limits.set(place, limits)
   }
 
-  /** What is clogged moves again; what waits on it comes when it was to come. */
+  /**
+   * What is clogged moves again, by another connection: what waits on the one that stood still is
+   * lost. Else an ordered link would stand still for as long behind it.
+   */
   unclogAll(): void {
-    for (const link of this.#links.flat()) if (link !== undefined) link.cloggedUntilUs = 0
+    for (const link of this.#links.flat()) {
+      if (link === undefined || link.cloggedUntilUs <= this.#queue.nowUs) continue
+      link.cloggedUntilUs = 0
+      link.lastArrivalUs = 0
+      link.underWay = 0
+      link.connection++
+    }
   }
 
   healAll(): void {
@@ -214,7 +225,9 @@ export class SimulatedNetwork {
     else if (arrivalUs < link.lastArrivalUs) this.#mark('overtaken')
     link.lastArrivalUs = Math.max(link.lastArrivalUs, arrivalUs)
     const fromIncarnation = from.incarnation
+    const { connection } = link
     this.#queue.after(arrivalUs - this.#queue.nowUs, () => {
+      if (link.connection !== connection) return
       link.underWay--
       if (this.#isShut(link, from.place, to.place)) {
         this.#maybeReport(from, to.memberId)
@@ -238,6 +251,8 @@ export class SimulatedNetwork {
     const message = Message.decode(bytes)
     if (events === undefined || message.to !== to.memberId) return
     if (events.isRemoved(message.from)) {
+      // The message may be one that was passed on: who passed it is not told of another's removal.
+      if (message.from !== from.memberId) return
       this.#queue.after(this.delayUs(), () =>
         from.run(fromIncarnation, () => from.events?.removedFromCluster()),
       )
@@ -264,7 +279,14 @@ export class SimulatedNetwork {
     }
     let link = links[to]
     if (link === undefined) {
-      link = { underWay: 0, lastArrivalUs: 0, isCut: false, healedUs: 0, cloggedUntilUs: 0 }
+      link = {
+        underWay: 0,
+        lastArrivalUs: 0,
+        isCut: false,
+        healedUs: 0,
+        cloggedUntilUs: 0,
+        connection: 0,
+      }
       links[to] = link
     }
     return link
