@@ -84,15 +84,20 @@ export const NO_DOWNGRADE: DowngradeInfo = { targetVersion: '', isEnabled: false
 export const allowedDowngradeOf = ({ major, minor }: Version): Version | undefined =>
   minor === 0 ? undefined : { major, minor: minor - 1, patch: 0, preRelease: '' }
 
+/** The last major version without the v3 API. */
+const LAST_V2_MAJOR = 2
+
 /**
  * Whether a leader may propose `next` as the cluster's version after `current`: up, or one minor
- * down.
+ * down. Clusters of 2.x are brought to the next major version, as etcd 3.4 does; 3.5 leaves them
+ * where they are for ever.
  */
 export function isValidVersionChange(current: Version, next: Version): boolean {
   const [from, to] = [clusterVersionOf(current), clusterVersionOf(next)]
   const down = allowedDowngradeOf(from)
   if (down !== undefined && compareVersions(down, to) === 0) return true
-  return from.major === to.major && compareVersions(from, to) < 0
+  const isMajorFit = from.major === to.major || from.major <= LAST_V2_MAJOR
+  return isMajorFit && compareVersions(from, to) < 0
 }
 
 /**

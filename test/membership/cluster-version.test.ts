@@ -57,6 +57,9 @@ test.each([
   ['3.6.0', '3.4.0', false],
   ['3.5.0', '4.0.0', false],
   ['4.0.0', '3.9.0', false],
+  ['2.3.0', '3.5.0', true],
+  ['2.0.0', '3.4.0', true],
+  ['3.0.0', '2.3.0', false],
 ])('the cluster may go from %s to %s: %s', (from, to, expected) => {
   expect(isValidVersionChange(version(from), version(to))).toBe(expected)
 })
@@ -74,6 +77,7 @@ test('a leader proposes a first version at once and later ones when they differ'
   expect(propose(undefined, undefined)).toBe('3.0.0')
   expect(propose(undefined, '3.5.33')).toBe('3.5.0')
   expect(propose('3.4.0', '3.5.0')).toBe('3.5.0')
+  expect(propose('2.3.0', '3.5.33')).toBe('3.5.0')
   expect(propose('3.5.0', '3.5.0')).toBeUndefined()
   expect(propose('3.5.0', undefined)).toBeUndefined()
 })

@@ -28,12 +28,17 @@ export const ETCD_35 = onPath('etcd-3.5')
 export const ETCDCTL_35 = onPath('etcdctl-3.5')
 export const ETCDUTL_35 = onPath('etcdutl-3.5')
 
-/** Whose program a member runs: the machine's etcd, one of version 3.5, or ours. */
-export type MemberKind = 'etcd' | 'etcd-3.5' | 'ours'
+/** What tools/etcd-2.3.sh builds; '' where it was not run. */
+export const ETCD_23 = onPath('etcd-2.3')
+export const ETCDCTL_23 = onPath('etcdctl-2.3')
+
+/** Whose program a member runs: the machine's etcd, one of version 3.5 or 2.3, or ours. */
+export type MemberKind = 'etcd' | 'etcd-3.5' | 'etcd-2.3' | 'ours'
 
 const programs: Readonly<Record<MemberKind, readonly string[]>> = {
   etcd: [ETCD],
   'etcd-3.5': [ETCD_35],
+  'etcd-2.3': [ETCD_23],
   ours: OURS,
 }
 

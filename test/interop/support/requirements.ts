@@ -1,12 +1,23 @@
 import { existsSync } from 'node:fs'
 import { describe } from 'vitest'
-import { DAEMON_BUILT, ETCD, ETCD_35, ETCDCTL_35, ETCDUTL_35, OURS } from './member-process.js'
+import {
+  DAEMON_BUILT,
+  ETCD,
+  ETCD_23,
+  ETCD_35,
+  ETCDCTL_23,
+  ETCDCTL_35,
+  ETCDUTL_35,
+  OURS,
+} from './member-process.js'
 
 /** What a test needs beside Node and npm, and the file that tells whether it is there. */
 const places = {
   daemon: OURS[1] === undefined ? OURS[0] : DAEMON_BUILT,
   etcd: ETCD,
   etcdctl: '/usr/bin/etcdctl',
+  'etcd-2.3': ETCD_23,
+  'etcdctl-2.3': ETCDCTL_23,
   'etcd-3.5': ETCD_35,
   'etcdctl-3.5': ETCDCTL_35,
   'etcdutl-3.5': ETCDUTL_35,
