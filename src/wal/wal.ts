@@ -283,6 +283,8 @@ export class Wal {
       const last = this.#sealed.at(-1) ?? this.#underWay ?? this.#completing
       if (last === undefined) done(undefined)
       else last.dones.push(done)
+      // A segment filled by what could wait has nobody who asks for it to be written.
+      if (this.#sealed.length > 0) this.#pump()
       return
     }
     batch.mustWrite = true

@@ -31,3 +31,15 @@ test('a record that waits in memory and fills the segment comes before the next 
     expect(hardState?.commit).toBe(index)
   }
 })
+
+// Goal: records that could wait, and nothing else, are told too when they fill a segment. Found by the simulator
+// (seed 20000490): a follower's refusals waited for it, and its leader for the refusals.
+test('what could wait is told though it fills a segment and nothing else is saved', async () => {
+  const { wal, disk } = createWal({ segmentBytes: 300 })
+  for (let commit = 1; commit <= 50; commit++)
+    await saved(wal, { hardState: stateOf(commit), mustSync: false })
+  await closed(wal)
+  abandon(disk)
+  const { hardState } = readWal({ disk, directory: DIRECTORY, from: BEGINNING })
+  expect(hardState?.commit).toBe(50)
+})
