@@ -54,8 +54,8 @@ export function postFailure(
 }
 
 /**
- * A refusal of what was passed on for a removed member, or of what was meant for the member that had
- * the address before, is not one of this member. (etcd's senders take it for one, and end.)
+ * A refusal of what was passed on for a removed member, or of what was meant for the member that
+ * had the address before, is not one of this member. (etcd's senders take it for one, and end.)
  */
 function isAboutUs({ id }: PeerContext, { sender, body }: PostAnswer): boolean {
   return sender === id && !body.includes('mismatch member')
