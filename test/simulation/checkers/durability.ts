@@ -76,14 +76,18 @@ export class Durability implements Checker {
     if (entry.term === FIRST_TERM) return
     const configurations = this.#membership.configurationsAt(entry.index)
     const holders = new Set<bigint>()
+    const present = new Set<bigint>()
     for (const node of this.#nodes()) {
       const { memberId } = node
-      const holds = node.isDamaged || this.#logOf(node).holds(entry.index, entry.term)
-      if (memberId !== undefined && holds) holders.add(memberId)
+      if (memberId === undefined) continue
+      present.add(memberId)
+      if (node.isDamaged || this.#logOf(node).holds(entry.index, entry.term)) holders.add(memberId)
     }
     for (const voters of configurations) {
       let count = 0
-      for (const voter of voters) if (holders.has(voter)) count++
+      // Who was removed and is gone may have acknowledged it, and a leader that has not applied the
+      // removal counts that: an election, by either configuration, needs one of the others.
+      for (const voter of voters) if (holders.has(voter) || !present.has(voter)) count++
       if (count > voters.size / 2) return
     }
     if (configurations.length > 0)
