@@ -188,17 +188,9 @@ export class KeyWaiters implements WaiterHost {
   }
 
   #move(waiter: Waiter, nextIndex: number): void {
-    const { watcher, path, isRecursive, isStream, onReadable } = waiter
+    const { watcher } = waiter
     if (watcher === undefined || watcher.isEnded) return
-    watcher.remove()
-    const sinceIndex = Math.max(waiter.sinceIndex, nextIndex)
-    const result = this.#store.watch({ path, isRecursive, isStream, sinceIndex, onReadable })
-    if (result.kind === 'error') {
-      this.#end(waiter, '')
-      return
-    }
-    waiter.watcher = result.watcher
-    this.onReadable(waiter)
+    if (this.#store.adopt(watcher, nextIndex) !== undefined) this.#end(waiter, '')
   }
 
   /** Sends everybody away with an empty body, which clients take as "ask again". */

@@ -5,7 +5,7 @@
  * only the TTLs shown.
  */
 import { invariant } from '../base/invariant.js'
-import { createV2Error, V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
+import { createV2Error, V2_CODES, type V2Error, type V2ErrorCode } from '../base/v2-errors.js'
 import { AUTH_NAMESPACE, CLUSTER_NAMESPACE, KEYS_NAMESPACE } from '../base/v2-paths.js'
 import type { V2Action, V2Event, V2NodeView } from './event.js'
 import { type Expiry, TreeNode } from './node.js'
@@ -26,7 +26,7 @@ import type {
 import { type Statistic, Statistics } from './statistics.js'
 import { encodeStore, parseStore } from './store-json.js'
 import { Tree } from './tree.js'
-import { WatcherHub, type WatchResult } from './watcher-hub.js'
+import { type V2Watcher, WatcherHub, type WatchResult } from './watcher-hub.js'
 
 /** The version of the tree's format that snapshots name. */
 export const STORE_VERSION = 2
@@ -234,6 +234,14 @@ export class V2Store {
     const key = cleanPath(options.path)
     const sinceIndex = options.sinceIndex === 0 ? this.#index + 1 : options.sinceIndex
     return this.#hub.watch({ key, isRecursive, isStream, sinceIndex, onReadable }, this.#index)
+  }
+
+  /**
+   * Goes on with a watcher of the store that this one took the place of, from `nextIndex` on. Error
+   * 401 when what happened meanwhile is no longer kept.
+   */
+  adopt(watcher: V2Watcher, nextIndex: number): V2Error | undefined {
+    return this.#hub.adopt(watcher, nextIndex, this.#index)
   }
 
   /**

@@ -82,6 +82,12 @@ export class V2Watcher {
     this.#hub = undefined
   }
 
+  /** Leaves the hub that knew it for `hub`, which has put it among its own. */
+  moveTo(hub: WatcherHub): void {
+    this.#hub?.leave(this)
+    this.#hub = hub
+  }
+
   /** Queues an event, for the hub. A full queue drops it and ends the watcher. */
   offer(event: V2Event): void {
     invariant(!this.#isEnded, 'an ended watcher is offered nothing')
@@ -119,11 +125,40 @@ export class WatcherHub {
       return { kind: 'watcher', watcher: new V2Watcher(options, storeIndex, { first }) }
     }
     const watcher = new V2Watcher(options, storeIndex, { hub: this })
-    const others = this.#watchers.get(options.key)
-    if (others === undefined) this.#watchers.set(options.key, new Set([watcher]))
+    this.#put(watcher)
+    return { kind: 'watcher', watcher }
+  }
+
+  /**
+   * Takes over a watcher from the hub of a store that this one follows: it is told what the history
+   * has from `nextIndex` on, and goes on waiting here. What it was told before stays in its queue.
+   * Error 401 when the history begins later: it has missed something, and is no longer known.
+   */
+  adopt(watcher: V2Watcher, nextIndex: number, storeIndex: number): V2Error | undefined {
+    const { key, isRecursive } = watcher
+    this.#put(watcher)
+    watcher.moveTo(this)
+    let index = Math.max(watcher.sinceIndex, nextIndex)
+    while (!watcher.isEnded) {
+      const found = this.history.scan({ key, isRecursive, index, storeIndex })
+      if (found.kind === 'none') break
+      if (found.kind === 'error') {
+        watcher.remove()
+        return found.error
+      }
+      const { event } = found
+      const isHidden = event.node.key !== key && isHiddenBelow(key, event.node.key)
+      if (!isHidden) watcher.offer(event)
+      index = event.node.modifiedIndex + 1
+    }
+    return undefined
+  }
+
+  #put(watcher: V2Watcher): void {
+    const others = this.#watchers.get(watcher.key)
+    if (others === undefined) this.#watchers.set(watcher.key, new Set([watcher]))
     else others.add(watcher)
     this.#count++
-    return { kind: 'watcher', watcher }
   }
 
   /** Forgets a watcher, for the watcher itself. */

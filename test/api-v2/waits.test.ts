@@ -116,6 +116,23 @@ describe('waiting', () => {
     expect(await textOf(missed)).toBe('')
   })
 
+  test('a stream hears all that happened in a snapshot that is taken over, and goes on', async () => {
+    const stream = await wait('a?wait=true&stream=true')
+    const fresh = createStore()
+    const values = ['one', 'two', 'three']
+    for (const value of values) fresh.set({ path: '/1/a', nowMs: 0, value, isDirectory: false })
+    server.source.current = fresh
+    await until(() => fresh.watcherCount === 1)
+    set('a', 'four')
+    let text = ''
+    for await (const chunk of stream) {
+      text += chunk
+      if (text.split('\n').length > 4) break
+    }
+    const heard = text.trim().split('\n')
+    expect(heard.map((line) => JSON.parse(line).node.value)).toEqual([...values, 'four'])
+  })
+
   test('the end of the daemon sends everybody away', async () => {
     const response = await wait('a?wait=true')
     const streaming = await wait('a?wait=true&stream=true')

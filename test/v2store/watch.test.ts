@@ -157,3 +157,51 @@ describe('a watcher with an index of the past', () => {
     expect(store.watch({ ...asked, sinceIndex: 2 }).kind).toBe('watcher')
   })
 })
+
+describe('a watcher of a store that another one takes the place of', () => {
+  const followed = (watcher: V2Watcher, from: V2Store, to: V2Store): unknown =>
+    to.adopt(watcher, from.index + 1)
+
+  test('hears what happened meanwhile behind what it has, and what comes', () => {
+    const before = new V2Store()
+    const stream = watch(before, '/a', { isStream: true, isRecursive: true })
+    set(before, '/a/1')
+    const after = new V2Store()
+    after.recover(before.saveNoCopy())
+    set(after, '/a/2')
+    set(after, '/other')
+    set(after, '/a/_hidden')
+    expect(followed(stream, before, after)).toBe(undefined)
+    set(after, '/a/3')
+    expect(taken(stream)).toEqual(['set a/1 1', 'set a/2 2', 'set a/3 5'])
+    expect([before.watcherCount, after.watcherCount]).toEqual([0, 1])
+    stream.remove()
+    expect(after.watcherCount).toBe(0)
+  })
+
+  test('hears once when it waits for one event, or later when none was meanwhile', () => {
+    const before = new V2Store()
+    const [early, late] = [watch(before, '/a'), watch(before, '/b')]
+    const after = new V2Store()
+    set(after, '/a')
+    set(after, '/a')
+    followed(early, before, after)
+    followed(late, before, after)
+    set(after, '/b')
+    expect([taken(early), taken(late)]).toEqual([['set a 1'], ['set b 3']])
+    expect([before.watcherCount, after.watcherCount]).toEqual([0, 0])
+  })
+
+  test('is no longer known when it missed more than is kept, or more than may wait', () => {
+    const before = new V2Store()
+    const stale = watch(before, '/a')
+    const crowded = watch(before, '/b', { isStream: true })
+    const after = new V2Store()
+    for (let at = 0; at <= WATCHER_QUEUE_MAX; at++) set(after, '/b')
+    followed(crowded, before, after)
+    expect([crowded.isEnded, taken(crowded).length]).toEqual([true, WATCHER_QUEUE_MAX])
+    for (let at = 0; at < EVENT_HISTORY_MAX; at++) set(after, '/other')
+    expect(followed(stale, before, after)).toMatchObject({ code: 401 })
+    expect([stale.isEnded, before.watcherCount, after.watcherCount]).toEqual([true, 0, 0])
+  })
+})
