@@ -143,8 +143,10 @@ export class RaftLoop {
     }
     const outgoing: RaftMessage[] = []
     const appends: RaftMessage[] = []
+    const candidacies: RaftMessage[] = []
     for (const message of ready.messages) {
       if (message.to === LOCAL_APPEND_THREAD) appends.push(message)
+      else if (message.type === 'MsgVote') candidacies.push(message)
       else if (message.to === LOCAL_APPLY_THREAD) {
         this.#applying.push({
           entries: message.entries,
@@ -155,9 +157,22 @@ export class RaftLoop {
       else outgoing.push(message)
     }
     if (outgoing.length > 0) this.#send(outgoing)
+    this.#ask(candidacies, appends)
     for (const append of appends) this.#append(append)
     for (const { context, index } of ready.readStates) this.#host.onRead(context, index)
     failpoint('raftBeforeAdvance')
+  }
+
+  /**
+   * Votes are asked for only once the own vote is durable. The core would let others elect a member
+   * whose disk knows nothing of the term; back from a crash it could be elected in the same term
+   * again, and write another entry at the same place (Raft §5.1: one leader a term).
+   */
+  #ask(candidacies: readonly RaftMessage[], appends: RaftMessage[]): void {
+    if (candidacies.length === 0) return
+    const append = appends.pop()
+    invariant(append !== undefined, 'a candidacy comes with its term and vote')
+    appends.push({ ...append, responses: [...(append.responses ?? []), ...candidacies] })
   }
 
   #append(message: RaftMessage): void {

@@ -191,6 +191,18 @@ describe('three members', () => {
     expect(voter.outbox).toMatchObject([{ type: 'MsgVoteResp', reject: false }])
   })
 
+  test('a candidate asks for votes only once its own is durable', () => {
+    const group = started()
+    const candidate = byId(group, 2)
+    candidate.node.step(createMessageFrom(byId(group, 1), 'MsgTimeoutNow', {}))
+    candidate.loop.poke()
+    candidate.scheduler.runSoon()
+    expect(candidate.outbox).toEqual([])
+    expect(candidate.writing[0]?.write).toMatchObject({ hardState: { vote: 2n }, mustSync: true })
+    candidate.completeWrite()
+    expect(candidate.outbox).toMatchObject([{ type: 'MsgVote' }, { type: 'MsgVote' }])
+  })
+
   test('entries are committed by two followers before the leader itself has them on disk', () => {
     const group = started()
     const leader = byId(group, 1)

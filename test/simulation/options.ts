@@ -13,6 +13,8 @@ export interface SimulationOptions {
   readonly thinkMeanMs: number
   /** All clients rest for so long between spells of work; absent or 0 = they never do. */
   readonly restMeanMs?: number
+  /** Who waits for changes of v2 keys; absent = 0. */
+  readonly v2WatcherCount?: number
   readonly workload: Readonly<Record<WorkKind, number>>
   readonly network: NetworkOptions
   readonly disk: { readonly latencyMeanUs: number; readonly stallPerMille: number }
@@ -197,6 +199,7 @@ export function swarm(seed: number): SimulationOptions {
   return {
     ...options,
     restMeanMs: new Prng(seed).fork('rests').pick([0, 0, 3000, 10_000]),
+    v2WatcherCount: options.v2ClientCount * new Prng(seed).fork('v2-watchers').pick([0, 1, 2]),
     world: drawWorld(new Prng(seed).fork('world')),
     faults: { ...options.faults, ...later },
   }

@@ -23,6 +23,7 @@ import { asLines } from './linearizability/as-lines.js'
 import type { HistoryLine } from './linearizability/history-file.js'
 import { replayCheck } from './linearizability/replay-check.js'
 import { checkV2, compareV2 } from './linearizability/v2-check.js'
+import { checkV2Watches } from './linearizability/v2-watch-check.js'
 import { searchCheck } from './linearizability/windows.js'
 import { compareHashes, Nemesis } from './nemesis.js'
 import type { NodeAdapter, SimulatedNode } from './node.js'
@@ -30,6 +31,7 @@ import { COMPACTION_WORK, type SimulationOptions, swarm } from './options.js'
 import { Client } from './workload/client.js'
 import { Rests } from './workload/rests.js'
 import { V2Client } from './workload/v2-client.js'
+import { V2WatchClient } from './workload/v2-watch-client.js'
 import { WatchClient } from './workload/watch-client.js'
 import { CREEP_US_MAX } from './world/clock.js'
 import type { Mark } from './world/marks.js'
@@ -78,6 +80,7 @@ export class Simulation {
   readonly #clients: Client[] = []
   readonly #v2Clients: V2Client[] = []
   readonly #watchers: WatchClient[] = []
+  readonly #v2Watchers: V2WatchClient[] = []
   readonly #nemesis: Nemesis
   readonly #observer: Observer
 
@@ -132,6 +135,8 @@ export class Simulation {
     }
     for (let id = 1; id <= this.#options.v2ClientCount; id++)
       this.#v2Clients.push(new V2Client(id, context))
+    for (let id = 1; id <= (this.#options.v2WatcherCount ?? 0); id++)
+      this.#v2Watchers.push(new V2WatchClient(id, context))
     for (let id = 1; id <= this.#options.watcherCount; id++)
       this.#watchers.push(new WatchClient(id, context))
   }
@@ -148,7 +153,7 @@ export class Simulation {
   async #run(): Promise<RunResult> {
     this.#cluster.start()
     for (const client of this.#workers) client.start()
-    for (const watcher of this.#watchers) watcher.start()
+    for (const watcher of [...this.#watchers, ...this.#v2Watchers]) watcher.start()
     this.#nemesis.start()
     await this.#until(() => false, this.#options.safetySeconds * SECOND_US)
     this.#nemesis.stop()
@@ -269,7 +274,7 @@ export class Simulation {
 
   /** Nobody wants anything any more: nothing may be held. */
   async #quiet(): Promise<void> {
-    for (const watcher of this.#watchers) watcher.close()
+    for (const watcher of [...this.#watchers, ...this.#v2Watchers]) watcher.close()
     await this.#until(() => false, SECOND_US)
     await this.#until(() => this.#isSettled(), LIVENESS_US)
     await this.#until(() => this.#leak() === undefined, QUIET_US)
@@ -312,6 +317,8 @@ export class Simulation {
       for (const record of watcher.records) this.#expect('watch', checkWatch(record, model))
     }
     this.#expect('v2', checkV2(this.#commits, this.#history.v2))
+    const told = this.#v2Watchers.flatMap(({ records }) => records)
+    this.#expect('v2-watch', checkV2Watches(this.#commits.v2.changes, told))
     const paths = [...new Set(this.#history.v2.map(({ path }) => path))]
     for (const node of this.#cluster.currentNodes) {
       this.#expect('model', compareWithModel(node, model))

@@ -67,7 +67,8 @@ export class Durability implements Checker {
 
   onSent(from: SimulatedNode, message: Message): void {
     if (message.reject) return
-    if (message.type === 'MsgVoteResp') this.#onVote(from, message)
+    if (message.type === 'MsgVoteResp') this.#onVote(from, message.term, message.to)
+    else if (message.type === 'MsgVote') this.#onVote(from, message.term, message.from)
     else if (message.type === 'MsgAppResp') this.#onAcknowledged(from, message)
   }
 
@@ -115,7 +116,8 @@ export class Durability implements Checker {
     }
   }
 
-  #onVote(from: SimulatedNode, { term, to }: Message): void {
+  /** A candidate votes for itself before it asks others. */
+  #onVote(from: SimulatedNode, term: number, to: bigint): void {
     const { hardState } = this.#logOf(from)
     const isKept =
       hardState !== undefined &&

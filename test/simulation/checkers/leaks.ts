@@ -9,6 +9,7 @@ export function findLeak({ place, member, engines }: SimulatedNode): string | un
   const held: readonly (readonly [string, number])[] = [
     ['proposals', member.pendingProposalCount],
     ['watchers', member.hub.watcherCount],
+    ['v2 watchers', member.state.v2.watcherCount],
     ['watch streams', member.hub.streamCount],
     ['watch events', member.hub.pendingEventCount],
     ['engine handles', engines.openHandles],

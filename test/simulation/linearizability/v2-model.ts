@@ -30,6 +30,8 @@ export class V2Model {
   /** Every value that a key ever had. */
   readonly #past = new Map<string, Set<string | undefined>>()
   duplicate: string | undefined
+  /** What changed, in its order: the path, and what was done there. */
+  readonly changes: string[] = []
 
   apply(entry: Entry): void {
     if (entry.type !== 'EntryNormal') return
@@ -42,6 +44,8 @@ export class V2Model {
     if (before !== undefined)
       this.duplicate ??= `request ${request.Since} is at ${before.index} and at ${entry.index}`
     const response = this.#evaluate(request)
+    if (!response.startsWith('error') && request.Method !== 'QGET')
+      this.changes.push(`${request.Path} ${response}`)
     this.steps.set(request.Since, { index: entry.index, request, response })
   }
 
@@ -87,8 +91,15 @@ export class V2Model {
   }
 
   #expire(time: bigint): void {
-    for (const [path, { expiration }] of this.#values)
-      if (expiration !== 0n && expiration <= time) this.#values.delete(path)
+    const ended = [...this.#values].filter(
+      ([, { expiration }]) => expiration !== 0n && expiration <= time,
+    )
+    // No two end at the same nanosecond.
+    ended.sort(([, a], [, b]) => (a.expiration < b.expiration ? -1 : 1))
+    for (const [path, { value }] of ended) {
+      this.#values.delete(path)
+      this.changes.push(`${path} expire was ${value}`)
+    }
   }
 }
 

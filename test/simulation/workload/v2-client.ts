@@ -15,6 +15,9 @@ const CLIENT_DELAY_US = 200
 /** Chance that a run's clients give keys an end at all, and then that one is given, per mille. */
 const ENDS_PER_MILLE = 300
 
+const MARKS_PER_CLIENT = 1_000_000
+const CLIENTS_MAX = 10
+
 type Drawn = Pick<V2Request, 'Method' | 'Val' | 'PrevValue' | 'PrevExist'>
 
 /** A client of the v2 API: it sets, compares and reads few keys, beside those of v3. */
@@ -100,7 +103,7 @@ export class V2Client {
   /** Without a request: a read that the member answers by itself. */
   #send(node: SimulatedNode, path: string, drawn: Drawn | undefined): void {
     const { world, history } = this.#context
-    const mark = this.#id * 1_000_000 + ++this.#count
+    const mark = this.#id * MARKS_PER_CLIENT + ++this.#count
     const expires = drawn?.Method === 'PUT' && this.#givesEnds && this.#prng.perMille(200)
     const lifeMs = this.#prng.between(500, 5000)
     const operation: V2Operation = {
@@ -146,7 +149,7 @@ export class V2Client {
           return
         }
         const Expiration = expires
-          ? BigInt(Math.round(node.clock.wallMs() + lifeMs)) * 1_000_000n
+          ? BigInt(Math.round(node.clock.wallMs() + lifeMs)) * 1_000_000n + nanosecondOf(mark)
           : 0n
         const { ID: _, ...request } = V2Request.create({
           ...drawn,
@@ -171,6 +174,10 @@ export class V2Client {
     else this.#seen.set(path, value)
   }
 }
+
+/** Another one for each request of a run, so that no two keys end at the same time. */
+const nanosecondOf = (mark: number): bigint =>
+  BigInt((mark % MARKS_PER_CLIENT) * CLIENTS_MAX + Math.floor(mark / MARKS_PER_CLIENT)) % 1_000_000n
 
 function readHere(member: Member, path: string): string {
   return describe(member.state.v2.get({ path, nowMs: 0, isRecursive: false, isSorted: false }))

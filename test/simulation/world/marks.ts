@@ -30,6 +30,8 @@ export const WORLD_MARKS = [
   'alarm-disarmed',
   'hash-compared',
   'compaction-finished',
+  'v2-told',
+  'v2-store-followed',
   'core',
   'core-without-down',
   'core-without-paused',
