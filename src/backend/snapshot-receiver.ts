@@ -100,11 +100,10 @@ export class SnapshotReceiver {
       done(damaged('cut off'))
       return
     }
-    this.#engine = undefined
     const staged = stagedName(this.#index)
     const steps: ((next: Completion) => void)[] = [
       (next) => syncAll(engine, this.#lastRecord, next),
-      (next) => engine.close(next),
+      (next) => this.#close(engine, next),
       (next) => this.#stage(staged, next),
     ]
     runSteps(steps, done)
@@ -118,15 +117,26 @@ export class SnapshotReceiver {
     })
   }
 
-  /** Gives up and removes what was received. */
+  /**
+   * Gives up and removes what was received, also when `finish` failed: an engine that stays open
+   * could not be received into again.
+   */
   abort(done: Completion): void {
     const engine = this.#engine
-    this.#engine = undefined
     if (engine === undefined) {
       done(undefined)
       return
     }
-    runSteps([(next) => engine.close(next), (next) => this.#engines.destroy(RECEIVING, next)], done)
+    const steps = [
+      (next: Completion) => this.#close(engine, next),
+      (next: Completion) => this.#engines.destroy(RECEIVING, next),
+    ]
+    runSteps(steps, done)
+  }
+
+  #close(engine: KeyValueEngine, done: Completion): void {
+    this.#engine = undefined
+    engine.close(done)
   }
 
   /** Reads whole records; returns how far it came. */

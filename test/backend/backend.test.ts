@@ -44,6 +44,12 @@ const bucketOf = async (backend: Backend, name: (typeof BUCKETS)[number]): Promi
 const hashOf = (backend: Backend): Promise<number> =>
   new Promise((resolve) => backend.hash(resolve))
 
+async function snapshotOf(backend: Backend): Promise<StoreSnapshot> {
+  const snapshot = await given<StoreSnapshot | undefined>((done) => backend.openSnapshot(done))
+  if (snapshot === undefined) throw new Error('no snapshot')
+  return snapshot
+}
+
 async function chunksOf(snapshot: StoreSnapshot): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = []
   for (;;) {
@@ -206,11 +212,6 @@ describe('snapshot', () => {
     fixture.backend.put('auth', bytes('authEnabled'), bytes('\x01'))
     applied(fixture.backend, 701)
     return fixture
-  }
-  const snapshotOf = async (backend: Backend): Promise<StoreSnapshot> => {
-    const snapshot = await given<StoreSnapshot | undefined>((done) => backend.openSnapshot(done))
-    if (snapshot === undefined) throw new Error('no snapshot')
-    return snapshot
   }
   /** Closes the live engine and puts the staged one in its place. */
   async function install(engines: KeyValueEngines, index: number): Promise<void> {
@@ -409,6 +410,39 @@ test('a store that is closed twice is closed once, and both hear of it', async (
   await flushed(backend, true)
   await closed(backend)
   expect(backend.durableIndex).toBe(1)
+})
+
+test('a snapshot whose last write failed can be received again', async () => {
+  const { backend, store } = await openFixture()
+  put(store, 'a', '1')
+  const chunks = await chunksOf(await snapshotOf(backend))
+  const engines = new SimulatedEngines(defer)
+  const open = engines.open.bind(engines)
+  engines.open = (name, done) =>
+    open(name, (failure, engine) => {
+      if (engine !== undefined && name === 'leveldb.receiving') failLastWrite(engine)
+      done(failure, engine)
+    })
+  await expect(receive(engines, 5, chunks)).rejects.toThrow('the engine')
+  engines.open = open
+  await receive(engines, 5, chunks)
+  expect(await given<readonly string[]>((done) => engines.list(done))).toEqual([
+    'leveldb.0000000000000005.staged',
+  ])
+  await closed(backend)
+
+  function failLastWrite(engine: KeyValueEngine): void {
+    const batch = engine.batch.bind(engine)
+    engine.batch = () => {
+      const made = batch()
+      const write = made.write.bind(made)
+      made.write = (options, done) => {
+        engines.failsNextWrite = options.sync
+        write(options, done)
+      }
+      return made
+    }
+  }
 })
 
 test('a start removes what was received in part', async () => {
