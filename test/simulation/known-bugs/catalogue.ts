@@ -6,6 +6,7 @@ import { LIVENESS_BUGS } from './liveness-bugs.js'
 import { READ_BUGS } from './read-bugs.js'
 import { SNAPSHOT_BUGS } from './snapshot-bugs.js'
 import { STORE_BUGS } from './store-bugs.js'
+import { V2_BUGS } from './v2-bugs.js'
 import { WATCH_BUGS } from './watch-bugs.js'
 
 /** All mistakes that the simulator must find. */
@@ -16,6 +17,7 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   ...STORE_BUGS,
   ...LEASE_BUGS,
   ...WATCH_BUGS,
+  ...V2_BUGS,
   ...SNAPSHOT_BUGS,
   ...LIVENESS_BUGS,
 ]

@@ -1,3 +1,4 @@
+import { SnapshotReceiver } from '../../../src/backend/snapshot-receiver.js'
 import type { LogIndex } from '../../../src/base/ids.js'
 import { ProgressTracker } from '../../../src/raft/tracker/progress-tracker.js'
 import type { KnownBug } from './known-bug.js'
@@ -24,6 +25,19 @@ export const LIVENESS_BUGS: readonly KnownBug[] = [
     // Whoever is deaf hears of no other leader, and its followers hear of it for ever.
     shape: shaped({ 'one-way-partition': 8 }, {}, { preVote: true }),
     install: () => replaced(ProgressTracker.prototype, 'isQuorumActive', () => () => true),
+  },
+  {
+    name: 'a snapshot that was torn while it came stays open',
+    foundBy: ['liveness', 'leak'],
+    shape: (options) => ({
+      ...shaped(
+        { partition: 5, 'isolate-leader': 4 },
+        { put: 30 },
+        { snapshotCount: 10, catchUpEntries: 1, cutSlackEntries: 5 },
+      )(options),
+      network: { ...options.network, tornSnapshotPerMille: 500 },
+    }),
+    install: () => replaced(SnapshotReceiver.prototype, 'abort', () => (done) => done(undefined)),
   },
   {
     name: 'a snapshot that did not arrive is never sent again',
