@@ -1,5 +1,4 @@
 import { buggify, mark } from '../base/buggify.js'
-import { crc32c } from '../base/crc32c.js'
 import { failpoint } from '../base/failpoints.js'
 import { type LogIndex, logIndex, type Term, term } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
@@ -14,7 +13,6 @@ import type {
   KeyValueEngine,
 } from '../ports/key-value-engine.js'
 import {
-  BUCKETS,
   type Bucket,
   bucketByte,
   bucketRange,
@@ -22,14 +20,16 @@ import {
   KEY_BUCKET_BYTE,
   WHOLE_RANGE,
 } from './buckets.js'
+import { hashEngine } from './engine-hash.js'
 import {
   type CompactionMarks,
   type KeptIndex,
   readKeptIndex,
   writeKeptIndex,
 } from './kept-index.js'
-import { MergedRowCursor, rowOfEntry, rowRange, type SegmentPart } from './row-cursor.js'
-import { RowSegment } from './row-segment.js'
+import { ReadGate } from './read-gate.js'
+import { RecentRows } from './recent-rows.js'
+import { MergedRowCursor, rowOfEntry, rowRange } from './row-cursor.js'
 import { createSnapshotBody, type StoreSnapshot } from './snapshot-stream.js'
 import { ValueCache } from './value-cache.js'
 
@@ -87,9 +87,7 @@ type SmallChanges = Map<string, Uint8Array | undefined>
 export class Backend implements RowStore {
   readonly #engine: KeyValueEngine
   readonly #options: Required<BackendOptions>
-  /** Oldest first; the last one is being filled, the one before it may be being written. */
-  readonly #segments: RowSegment[] = [new RowSegment()]
-  #segmentBytes = 0
+  readonly #recent = new RecentRows()
   readonly #cache: ValueCache
   #small: SmallChanges = new Map()
   #smallInFlight: SmallChanges = new Map()
@@ -98,9 +96,8 @@ export class Backend implements RowStore {
   #bytesInFlight = 0
   /** From the cut of a batch until the flushes that wait for it were told: no other begins. */
   #isWriting = false
-  /** Reads that are under way, and what waits for their end. */
-  #readCount = 0
-  #onReadsEnd: (() => void) | undefined
+  /** The engine stays open until the reads under way have ended. */
+  readonly #reads: ReadGate
   /**
    * Some batch was written without being synced; of those of an earlier process nothing is known.
    */
@@ -137,6 +134,7 @@ export class Backend implements RowStore {
       unkeptRowsMax: 10_000,
       ...options,
     }
+    this.#reads = new ReadGate(this.#options.defer)
     this.#cache = new ValueCache(this.#options.cacheBytesMax)
     this.#rowKey[0] = KEY_BUCKET_BYTE
     this.#rowKey[ROW_KEY_BYTES + 1] = TOMBSTONE_MARK
@@ -208,7 +206,7 @@ export class Backend implements RowStore {
   }
 
   getRow(main: number, sub: number): Uint8Array | undefined {
-    const recent = this.#recentRow(main, sub)
+    const recent = this.#recent.get(main, sub)
     if (recent !== undefined) return recent
     const cached = this.#cache.get(main, sub)
     if (cached !== undefined) return cached
@@ -226,7 +224,7 @@ export class Backend implements RowStore {
     const keys: Uint8Array[] = []
     const values = mains.map((main, at) => {
       const sub = subs[at] ?? 0
-      const value = this.#recentRow(main, sub) ?? this.#cache.get(main, sub)
+      const value = this.#recent.get(main, sub) ?? this.#cache.get(main, sub)
       if (value === undefined) {
         missing.push(at)
         keys.push(this.#keyOfRow(main, sub, false).slice())
@@ -237,7 +235,7 @@ export class Backend implements RowStore {
       this.#options.defer(() => done(values))
       return
     }
-    const end = this.#beginRead()
+    const end = this.#reads.begin()
     this.#engine.getMany(keys, (failure, found) => {
       end()
       if (failure !== undefined) {
@@ -252,9 +250,8 @@ export class Backend implements RowStore {
   }
 
   appendRow(main: number, sub: number, isTombstone: boolean, value: Uint8Array): void {
-    const segment = this.#segments[this.#segments.length - 1] as RowSegment
     failpoint('beforeWritebackBuf')
-    segment.append(main, sub, isTombstone, value)
+    this.#recent.append(main, sub, isTombstone, value)
     failpoint('afterWritebackBuf')
     this.#changes().put(this.#keyOfRow(main, sub, isTombstone), value)
     this.#rowCount++
@@ -264,7 +261,7 @@ export class Backend implements RowStore {
   }
 
   deleteRow(main: number, sub: number, isTombstone: boolean, valueBytes: number): void {
-    this.#segments[this.#segmentOf(main)]?.delete(main, sub)
+    this.#recent.delete(main, sub)
     this.#changes().delete(this.#keyOfRow(main, sub, isTombstone))
     this.#inUseBytes -= bytesInUse(isTombstone, valueBytes)
     this.#rowCount--
@@ -272,20 +269,11 @@ export class Backend implements RowStore {
   }
 
   rowCursor(fromMain: number, toMain: number): RowCursor {
-    const until = Math.min(toMain + 1, this.#oldestRecentMain())
+    const until = Math.min(toMain + 1, this.#recent.oldestMain)
     const iterator = fromMain < until ? this.#engine.iterator(rowRange(fromMain, until)) : undefined
-    const parts: SegmentPart[] = []
-    const last = this.#segmentOf(toMain)
-    for (let at = Math.max(0, this.#segmentOf(fromMain)); at <= last; at++) {
-      const segment = this.#segments[at] as RowSegment
-      parts.push({
-        segment,
-        from: segment.lowerBound(fromMain, 0),
-        until: segment.lowerBound(toMain + 1, 0),
-      })
-    }
+    const parts = this.#recent.parts(fromMain, toMain)
     const { defer } = this.#options
-    const onClose = this.#beginRead()
+    const onClose = this.#reads.begin()
     const fail = (failure: Error): void => this.#fail(failure)
     return new MergedRowCursor({ iterator, parts, defer, fail, onClose })
   }
@@ -461,29 +449,20 @@ export class Backend implements RowStore {
 
   /** etcd's Hash over all buckets (facts: v3-api.md 6.2). */
   hash(done: (hash: number) => void): void {
-    const end = this.#beginRead()
+    const end = this.#reads.begin()
     this.flush(false, (failure) => {
       if (failure !== undefined) {
         end()
         return
       }
-      const iterator = this.#engine.iterator(WHOLE_RANGE)
-      const hasher = new BucketHasher()
-      const onEntries = (broken: Error | undefined, entries: readonly EngineEntry[]): void => {
+      hashEngine(this.#engine, (broken, hash) => {
         if (broken !== undefined) {
           this.#fail(broken)
           return
         }
-        for (const entry of entries) hasher.add(entry)
-        if (entries.length > 0) {
-          iterator.next(ROWS_PER_READ, onEntries)
-          return
-        }
-        iterator.close()
         end()
-        done(hasher.finish())
-      }
-      iterator.next(ROWS_PER_READ, onEntries)
+        done(hash)
+      })
     })
   }
 
@@ -507,31 +486,10 @@ export class Backend implements RowStore {
     }
     this.flush(true, (failure) => {
       const close = (): void => this.#engine.close((broken) => finish(failure ?? broken))
-      const end = (): void => this.#afterReads(close)
+      const end = (): void => this.#reads.afterReads(close)
       if (failure !== undefined) end()
       // An index that could not be written is made anew at the next start.
       else this.#keepIndex(end)
-    })
-  }
-
-  /** Keeps the engine open until what it returns is called, once. */
-  #beginRead(): () => void {
-    this.#readCount++
-    return () => {
-      this.#readCount--
-      invariant(this.#readCount >= 0, 'a read ends once')
-      if (this.#readCount === 0 && this.#onReadsEnd !== undefined)
-        this.#afterReads(this.#onReadsEnd)
-    }
-  }
-
-  /** Looks in a later turn: what a read leads to may be the next one. */
-  #afterReads(task: () => void): void {
-    this.#onReadsEnd = task
-    this.#options.defer(() => {
-      if (this.#readCount > 0 || this.#onReadsEnd !== task) return
-      this.#onReadsEnd = undefined
-      task()
     })
   }
 
@@ -556,30 +514,6 @@ export class Backend implements RowStore {
       inUseBytes: this.#inUseBytes,
     }
     writeKeptIndex(this.#engine, { kept, parts, isStill: () => !this.isDirty }, done)
-  }
-
-  #recentRow(main: number, sub: number): Uint8Array | undefined {
-    return this.#segments[this.#segmentOf(main)]?.get(main, sub)
-  }
-
-  /**
-   * Place of the one segment that can have the rows of a revision, -1 when that is older than
-   * all: batches are cut between revisions. There are many segments where little is written at a
-   * time.
-   */
-  #segmentOf(main: number): number {
-    let low = 0
-    let high = this.#segments.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#segments[middle] as RowSegment).firstMain <= main) low = middle + 1
-      else high = middle
-    }
-    return low - 1
-  }
-
-  #oldestRecentMain(): number {
-    return this.#segments[0]?.firstMain ?? Number.POSITIVE_INFINITY
   }
 
   /** The engine's key of a row, in a buffer that the next call reuses. */
@@ -636,7 +570,7 @@ export class Backend implements RowStore {
     this.#small = new Map()
     this.#bytesInFlight = this.#pendingBytes
     this.#pendingBytes = 0
-    this.#beginSegment()
+    this.#recent.cut()
     failpoint('beforeCommit')
     batch.write({ sync }, (failure) => {
       failpoint('afterCommit')
@@ -650,7 +584,7 @@ export class Backend implements RowStore {
       this.#writtenIndex = written
       this.#hasUnsynced = !sync
       if (sync) this.#durableIndex = written
-      this.#dropOldSegments()
+      this.#recent.dropOldest(buggify('backend/drop-rows') ? 0 : this.#options.recentBytesMax)
       this.#finishFlushes(flushes)
     })
   }
@@ -660,21 +594,6 @@ export class Backend implements RowStore {
     for (const flush of flushes) flush.done?.(undefined)
     this.#isWriting = false
     if (this.#waiting.length > 0) this.#write()
-  }
-
-  #beginSegment(): void {
-    const filled = this.#segments[this.#segments.length - 1] as RowSegment
-    if (filled.count === 0) return
-    this.#segmentBytes += filled.bytes
-    this.#segments.push(new RowSegment())
-  }
-
-  /** Written rows stay as a cache as long as they fit. */
-  #dropOldSegments(): void {
-    const bytesMax = buggify('backend/drop-rows') ? 0 : this.#options.recentBytesMax
-    while (this.#segments.length > 1 && this.#segmentBytes > bytesMax) {
-      this.#segmentBytes -= this.#segments.shift()?.bytes ?? 0
-    }
   }
 
   #fail(failure: Error): void {
@@ -699,36 +618,4 @@ function counterOf(bytes: Uint8Array | undefined): number {
   let value = 0
   if (bytes !== undefined) for (const byte of bytes) value = value * 256 + byte
   return value
-}
-
-/** Meta keys that differ between members with the same content. */
-const UNHASHED_META = new Set(['consistent_index', 'term'])
-
-class BucketHasher {
-  #hash = 0
-  /** Buckets whose name was hashed. */
-  #begun = 0
-
-  add({ key, value }: EngineEntry): void {
-    const bucket = key[0] as number
-    this.#beginUntil(bucket)
-    const isMeta = bucket === bucketByte('meta')
-    if (isMeta && UNHASHED_META.has(latin1FromBytes(key.subarray(1)))) return
-    const withKey = crc32c(key, 1, key.length, this.#hash)
-    this.#hash = crc32c(value, 0, value.length, withKey)
-  }
-
-  finish(): number {
-    this.#beginUntil(bucketByte('meta'))
-    return this.#hash
-  }
-
-  #beginUntil(byte: number): void {
-    for (; this.#begun < BUCKETS.length; this.#begun++) {
-      const bucket = BUCKETS[this.#begun] as Bucket
-      if (bucketByte(bucket) > byte) return
-      const name = bytesFromLatin1(bucket)
-      this.#hash = crc32c(name, 0, name.length, this.#hash)
-    }
-  }
 }
