@@ -299,8 +299,7 @@ export class Cluster {
       .find(({ id, peerUrls }) => id !== oldId && peerUrls[0] === node.peerUrls[0])
     switch (replacement.stage) {
       case 'removing': {
-        const isKnown = oldId !== undefined && view.membership.member(oldId) !== undefined
-        const goes = isKnown ? oldId : this.#ruinedIn(view)
+        const goes = knows(view, oldId) ? oldId : this.#ruinedIn(view)
         if (goes !== undefined) {
           if (asked === undefined || !isActing) return
           leader?.run(leader.incarnation, () => asked.members.remove(goes, () => undefined))
@@ -314,9 +313,10 @@ export class Cluster {
       case 'adding':
         if (here === undefined) {
           if (asked === undefined || !isActing) return
-          const ruined = this.#ruinedIn(view)
-          if (ruined !== undefined) {
-            leader?.run(leader.incarnation, () => asked.members.remove(ruined, () => undefined))
+          // Whoever was asked before may not have known yet that the old one had been added.
+          const goes = knows(view, oldId) ? oldId : this.#ruinedIn(view)
+          if (goes !== undefined) {
+            leader?.run(leader.incarnation, () => asked.members.remove(goes, () => undefined))
             return
           }
           const member = asked.members.newMember(node.peerUrls, isLearner)
@@ -348,3 +348,6 @@ export class Cluster {
     }
   }
 }
+
+const knows = (view: Member, id: MemberId | undefined): boolean =>
+  id !== undefined && view.membership.member(id) !== undefined
