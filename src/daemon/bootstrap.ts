@@ -12,7 +12,6 @@ import {
   ZERO_TERM,
 } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
-import { MIN_CLUSTER_VERSION, SERVER_VERSION } from '../base/version.js'
 import {
   checkInitialCluster,
   formatUrlsByName,
@@ -25,14 +24,9 @@ import {
   compareUrlTexts,
   validateClusterAndAssignIds,
 } from '../membership/bootstrap.js'
-import {
-  isCompatibleWithCluster,
-  joinableRange,
-  parseVersion,
-} from '../membership/cluster-version.js'
 import { type Member, parseMembers } from '../membership/member.js'
 import { Membership } from '../membership/membership.js'
-import { type CallOptions, fetchMembers, fetchVersion } from '../peer/cluster-discovery.js'
+import { type CallOptions, fetchMembers } from '../peer/cluster-discovery.js'
 import type { Disk } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
 import { MemoryStorage } from '../raft/memory-storage.js'
@@ -45,6 +39,7 @@ import { WalMetadata } from '../wire/disk-messages.js'
 import type { HardState, Snapshot } from '../wire/raftpb.js'
 import { joinDiscoveredCluster, type LocatedCluster, locateCluster } from './discover-cluster.js'
 import { forceNewCluster } from './force-new-cluster.js'
+import { mayJoin } from './may-join.js'
 import { problemWithoutLog } from './store-fits-log.js'
 
 /** Where a member starts from: who it is, its log, and what its state is restored from. */
@@ -292,7 +287,12 @@ async function join(options: BootstrapOptions, local: Membership): Promise<Start
     })
     throw new BootstrapError(`error validating peerURLs ${shown.describe()}: ${assigned.reason}`)
   }
-  await refuseIfIncompatible(existing, own, calls)
+  const others = existing.filter(
+    ({ peerUrls }) => !peerUrls.some((url) => own.peerUrls.includes(url)),
+  )
+  if (!(await mayJoin(others, calls, log))) {
+    throw new BootstrapError('incompatible with current running cluster')
+  }
   const me = assigned.members.find(({ name }) => name === config.name)
   invariant(me !== undefined, 'the local member was assigned an id')
   return joinCluster(options, {
@@ -314,25 +314,6 @@ export function joinCluster(
     snapshot: undefined,
     isNew: true,
     isAlone: false,
-  }
-}
-
-async function refuseIfIncompatible(
-  existing: readonly Member[],
-  own: Member,
-  calls: CallOptions,
-): Promise<void> {
-  const others = existing.filter(
-    ({ peerUrls }) => !peerUrls.some((url) => own.peerUrls.includes(url)),
-  )
-  const versions = await Promise.all(others.map(({ peerUrls }) => fetchVersion(peerUrls, calls)))
-  const clusters = versions.map((found) => found?.etcdcluster ?? '')
-  const server = parseVersion(SERVER_VERSION)
-  const minimum = parseVersion(MIN_CLUSTER_VERSION)
-  invariant(server !== undefined && minimum !== undefined, 'our own versions are versions')
-  const range = joinableRange({ server, minimum, isDowngrading: false })
-  if (!isCompatibleWithCluster(clusters, range)) {
-    throw new BootstrapError('incompatible with current running cluster')
   }
 }
 

@@ -27,9 +27,24 @@ function entryKind(disk: Disk, path: string): 'directory' | 'file' | undefined {
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined
 
+/** What members of etcd 0.4 and 2.0 had directly in their data directory, and what to do then. */
+const OLD_LAYOUTS = [
+  {
+    version: '2.0',
+    names: ['snap', 'wal'],
+    remedy: 'start etcd 2.3 on it once, or move snap and wal into a new folder member in it',
+  },
+  {
+    version: '0.4',
+    names: ['conf', 'log', 'snapshot'],
+    remedy: 'migrate it with etcd-migrate of etcd 2.0, then start etcd 2.3 on it once',
+  },
+] as const
+
 /**
  * Looks at what is in a data directory: the life that began there goes on, whatever the flags say.
- * Throws when it belongs to a member and to a proxy.
+ * Throws when it belongs to a member and to a proxy, or to a member of an etcd so old that a new
+ * member would begin beside its data.
  */
 export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataDirectoryKind {
   const kindOfEntry = entryKind(disk, path)
@@ -46,7 +61,14 @@ export function identifyDataDirectory(disk: Disk, path: string, log: Log): DataD
   const isProxy = names.includes('proxy')
   if (isMember && isProxy)
     throw new Error('invalid datadir; both member and proxy directories exist')
-  if (!isMember && !isProxy) return 'empty'
+  if (!isMember && !isProxy) {
+    const old = OLD_LAYOUTS.find((layout) => layout.names.every((name) => names.includes(name)))
+    if (old === undefined) return 'empty'
+    throw new Error(
+      `data directory ${path} has the layout of etcd ${old.version} ` +
+        `(${old.names.join(', ')}), which is not taken over: ${old.remedy}`,
+    )
+  }
   const kind = isMember ? 'member' : 'proxy'
   log.info('server has been already initialized', { 'data-dir': path, 'dir-type': kind })
   return kind

@@ -43,3 +43,13 @@ test('both is refused', () => {
   const text = 'invalid datadir; both member and proxy directories exist'
   expect(() => kindOf('both', 'member', 'proxy')).toThrow(text)
 })
+
+test('the data of a member of etcd 0.4 or 2.0 is not passed over', () => {
+  expect(() => kindOf('layout-2.0', 'wal', 'snap')).toThrow(
+    'has the layout of etcd 2.0 (snap, wal), which is not taken over: start etcd 2.3 on it once, ' +
+      'or move snap and wal into a new folder member in it',
+  )
+  expect(() => kindOf('layout-0.4', 'log', 'conf', 'snapshot')).toThrow('the layout of etcd 0.4')
+  expect(kindOf('wal-dir-inside', 'wal')).toBe('empty')
+  expect(kindOf('moved', 'wal', 'snap', 'member')).toBe('member')
+})
