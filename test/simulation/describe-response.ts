@@ -56,6 +56,7 @@ function responseOp(op: rpc.ResponseOp): string {
   if (op.responseRange !== undefined) return range(op.responseRange)
   if (op.responsePut !== undefined) return put(op.responsePut)
   if (op.responseDeleteRange !== undefined) return deletion(op.responseDeleteRange)
+  if (op.responseTxn !== undefined) return describeTxn(op.responseTxn)
   return 'unknown'
 }
 

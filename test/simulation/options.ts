@@ -115,6 +115,7 @@ export const WORK = [
   'update',
   'remove',
   'txn-old',
+  'nested-txn',
 ] as const
 export type WorkKind = (typeof WORK)[number]
 
@@ -199,6 +200,10 @@ export function swarm(seed: number): SimulationOptions {
   return {
     ...options,
     restMeanMs: new Prng(seed).fork('rests').pick([0, 0, 3000, 10_000]),
+    workload: {
+      ...options.workload,
+      'nested-txn': new Prng(seed).fork('nested-txn').pick([0, 0, 5]),
+    },
     v2WatcherCount: options.v2ClientCount * new Prng(seed).fork('v2-watchers').pick([0, 1, 2]),
     world: drawWorld(new Prng(seed).fork('world')),
     faults: { ...options.faults, ...later },

@@ -3,6 +3,7 @@ import { DeleteRangeRequest, PutRequest, TxnRequest } from '../../../src/wire/rp
 import type { Operation } from '../history.js'
 import type { WatchRecord } from '../workload/watch-client.js'
 import type { FileKeyValue, HistoryLine } from './history-file.js'
+import { withoutNesting } from './nesting.js'
 
 /** What clients of a run did and saw, as the lines of a history file. */
 export function asLines(
@@ -56,7 +57,7 @@ function lineOf(operation: Operation): HistoryLine | undefined {
 }
 
 function txnOf(encoded: Uint8Array, response: string) {
-  const { compare, success } = TxnRequest.decode(encoded)
+  const { compare, success } = withoutNesting(TxnRequest.decode(encoded))
   const [first] = compare
   const puts: [string, string][] = []
   const deletes: string[] = []

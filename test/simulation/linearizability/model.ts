@@ -246,8 +246,9 @@ export class Model {
   }
 
   #txn(request: TxnRequest): string {
-    const succeeded = request.compare.every((compare) => this.#holds(compare))
-    const operations = succeeded ? request.success : request.failure
+    // What is asked is asked of what was there before, within inner transactions too.
+    const taken = this.#taken(request)
+    const operations = flat(taken)
     const lacksLease = operations.some(
       ({ requestPut }) =>
         requestPut !== undefined && requestPut.lease !== 0n && !this.#leases.has(requestPut.lease),
@@ -258,7 +259,21 @@ export class Model {
       if (at > this.revision) return 'FUTURE_REVISION'
       if (at > 0 && at < this.compacted) return 'COMPACTED'
     }
-    const responses = operations.map((operation) => this.#operate(operation))
+    return this.#run(taken)
+  }
+
+  #taken({ compare, success, failure }: TxnRequest): Taken {
+    const succeeded = compare.every((one) => this.#holds(one))
+    const operations = (succeeded ? success : failure).map((operation) =>
+      operation.requestTxn === undefined ? operation : this.#taken(operation.requestTxn),
+    )
+    return { succeeded, operations }
+  }
+
+  #run({ succeeded, operations }: Taken): string {
+    const responses = operations.map((operation) =>
+      'operations' in operation ? this.#run(operation) : this.#operate(operation),
+    )
     return `txn${succeeded ? '+' : '-'}(${responses.join(',')})`
   }
 
@@ -288,6 +303,15 @@ export class Model {
     return this.describeRead(requestRange, at)
   }
 }
+
+/** The way that a transaction takes. */
+interface Taken {
+  readonly succeeded: boolean
+  readonly operations: readonly (RequestOp | Taken)[]
+}
+
+const flat = ({ operations }: Taken): readonly RequestOp[] =>
+  operations.flatMap((operation) => ('operations' in operation ? flat(operation) : [operation]))
 
 function needsSpace(entry: V3Request): boolean {
   if (entry.operation === 'put' || entry.operation === 'leaseGrant') return true

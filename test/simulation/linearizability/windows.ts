@@ -1,6 +1,7 @@
 import { latin1FromBytes } from '../../../src/base/latin1.js'
 import { DeleteRangeRequest, PutRequest, TxnRequest } from '../../../src/wire/rpc.js'
 import type { Operation } from '../history.js'
+import { withoutNesting } from './nesting.js'
 import { isLinearizable, type RegisterOperation } from './search-check.js'
 
 /** Operations of one key that one search looks at: from the beginning of the run, where the state is known. */
@@ -48,7 +49,7 @@ function projected(operation: Operation, key: string): RegisterOperation | undef
       return isHit ? as('write', undefined) : undefined
     }
     case 'txn': {
-      const { success } = TxnRequest.decode(request.encoded)
+      const { success } = withoutNesting(TxnRequest.decode(request.encoded))
       const didSucceed = !isAnswered || outcome.response.startsWith('txn+')
       if (!didSucceed) {
         const [compared] = TxnRequest.decode(request.encoded).compare

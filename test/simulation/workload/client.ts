@@ -269,6 +269,8 @@ export class Client {
         return write('txn', this.#compareAndPut(place, this.#seenMods.get(place) ?? 0))
       case 'remove':
         return write('txn', this.#compareAndDelete(place))
+      case 'nested-txn':
+        return write('txn', this.#nestedTxn(place))
       case 'txn-old':
         return write('txn', this.#oldTxn(place))
       case 'compact': {
@@ -306,6 +308,42 @@ export class Client {
             revision: revision(at),
           }),
         }),
+      ],
+    })
+  }
+
+  /**
+   * A put, and a transaction within, which asks about another key as it was before all of it and
+   * writes it in any case; then a read of everything.
+   */
+  #nestedTxn(place: number): Uint8Array {
+    const other = key(place + 1)
+    const inner = rpc.RequestOp.create({
+      requestPut: rpc.PutRequest.create({ key: other, value: this.#value() }),
+    })
+    const all = rpc.RequestOp.create({
+      requestRange: rpc.RangeRequest.create({ key: ALL_FROM, rangeEnd: ALL_TO }),
+    })
+    return rpc.TxnRequest.encode({
+      success: [
+        rpc.RequestOp.create({
+          requestPut: rpc.PutRequest.create({ key: key(place), value: this.#value() }),
+        }),
+        rpc.RequestOp.create({
+          requestTxn: rpc.TxnRequest.create({
+            compare: [
+              rpc.Compare.create({
+                target: 'MOD',
+                result: 'EQUAL',
+                key: other,
+                modRevision: revision(this.#seenMods.get(place + 1) ?? 0),
+              }),
+            ],
+            success: [inner],
+            failure: [all, inner],
+          }),
+        }),
+        all,
       ],
     })
   }
