@@ -169,7 +169,9 @@ export class Nemesis {
     const { incarnation } = node
     node.pause()
     this.#cluster.world.queue.after(this.#prng.skewed(1_500_000), () => {
-      if (node.incarnation === incarnation) node.resume()
+      // Outside a core a member stands still for as long as the core is alone.
+      const isKept = this.#cluster.outside.has(node)
+      if (node.incarnation === incarnation && !isKept) node.resume()
     })
     return true
   }
