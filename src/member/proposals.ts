@@ -22,24 +22,58 @@ export interface Proposal {
   readonly done: (outcome: ProposalOutcome) => void
 }
 
+/** Buckets at first; a power of two, doubled whenever there is more than one proposal for each. */
+const BUCKETS_MIN = 128
+
+/** One proposal's place: in the bucket of its id, and between those that came before and after. */
+class Place {
+  readonly proposal: Proposal
+  nextInBucket: Place | undefined
+  older: Place | undefined
+  newer: Place | undefined
+
+  constructor(proposal: Proposal) {
+    this.proposal = proposal
+  }
+}
+
+/** Ids of one member count on by one: their lowest bits are as good as any hash. */
+const bucketOf = (id: RequestId, count: number): number =>
+  Number(BigInt.asUintN(32, id)) & (count - 1)
+
 /**
  * Proposals that wait to be applied, oldest first. All wait equally long, so the oldest is always
- * the first to time out and looking for late ones costs nothing while there are none.
+ * the first to time out and looking for late ones costs nothing while there are none. How many
+ * there are, the member bounds (PROPOSALS_MAX).
+ *
+ * No Map: one whose entries come and go gets a new table every few of them, and the old ones, which
+ * the collector has long counted as old, go on to keep what they held, and each other. Under load
+ * nearly every proposal then outlived two collections instead of none, with all that hangs on it.
  */
 export class Proposals {
-  readonly #waiting = new Map<RequestId, Proposal>()
+  #buckets: (Place | undefined)[] = new Array<Place | undefined>(BUCKETS_MIN).fill(undefined)
+  #oldest: Place | undefined
+  #newest: Place | undefined
+  #count = 0
 
   get count(): number {
-    return this.#waiting.size
+    return this.#count
   }
 
   add(proposal: Proposal): void {
-    invariant(!this.#waiting.has(proposal.id), 'request ids must be unique')
-    this.#waiting.set(proposal.id, proposal)
+    invariant(this.get(proposal.id) === undefined, 'request ids must be unique')
+    if (this.#count === this.#buckets.length) this.#grow()
+    const place = new Place(proposal)
+    this.#put(place)
+    place.older = this.#newest
+    if (this.#newest === undefined) this.#oldest = place
+    else this.#newest.newer = place
+    this.#newest = place
+    this.#count++
   }
 
   get(id: RequestId): Proposal | undefined {
-    return this.#waiting.get(id)
+    return this.#find(id)?.proposal
   }
 
   /**
@@ -47,29 +81,77 @@ export class Proposals {
    * not be decoded again.
    */
   v2Proposal(data: Uint8Array): { readonly id: RequestId; readonly v2: V2Operation } | undefined {
-    const id = peekV2RequestId(data)
-    const proposal = id === undefined ? undefined : this.#waiting.get(id)
+    const proposal = this.#ofPayload(data)
     if (proposal?.v2 === undefined || proposal.data !== data) return undefined
     return { id: proposal.id, v2: proposal.v2 }
   }
 
   /** Hands the outcome to the proposal with this id, if it still waits. */
   settle(id: RequestId, outcome: ProposalOutcome): void {
-    const proposal = this.#waiting.get(id)
-    if (proposal === undefined) return
-    this.#waiting.delete(id)
-    proposal.done(outcome)
+    const place = this.#find(id)
+    if (place === undefined) return
+    this.#remove(place)
+    place.proposal.done(outcome)
   }
 
   /** Fails what is past its deadline; `codeOf` says why. */
   expire(nowMs: number, codeOf: (proposal: Proposal) => ErrorCode): void {
-    for (const proposal of this.#waiting.values()) {
+    for (let place = this.#oldest; place !== undefined; place = this.#oldest) {
+      const { proposal } = place
       if (proposal.deadlineMs > nowMs) return
       this.settle(proposal.id, { kind: 'failed', code: codeOf(proposal) })
     }
   }
 
   failAll(code: ErrorCode): void {
-    for (const id of [...this.#waiting.keys()]) this.settle(id, { kind: 'failed', code })
+    const ids: RequestId[] = []
+    for (let at = this.#oldest; at !== undefined; at = at.newer) ids.push(at.proposal.id)
+    for (const id of ids) this.settle(id, { kind: 'failed', code })
+  }
+
+  /** Entries are applied in the order they were proposed: nearly always it is the oldest. */
+  #ofPayload(data: Uint8Array): Proposal | undefined {
+    const oldest = this.#oldest?.proposal
+    if (oldest === undefined || oldest.data === data) return oldest
+    const id = peekV2RequestId(data)
+    return id === undefined ? undefined : this.get(id)
+  }
+
+  #find(id: RequestId): Place | undefined {
+    let place = this.#buckets[bucketOf(id, this.#buckets.length)]
+    while (place !== undefined && place.proposal.id !== id) place = place.nextInBucket
+    return place
+  }
+
+  #put(place: Place): void {
+    const bucket = bucketOf(place.proposal.id, this.#buckets.length)
+    place.nextInBucket = this.#buckets[bucket]
+    this.#buckets[bucket] = place
+  }
+
+  /** Takes a place out. It points at none of the others afterwards: an old one would keep them. */
+  #remove(place: Place): void {
+    const bucket = bucketOf(place.proposal.id, this.#buckets.length)
+    const first = this.#buckets[bucket]
+    if (first === place) this.#buckets[bucket] = place.nextInBucket
+    else {
+      let before = first
+      while (before !== undefined && before.nextInBucket !== place) before = before.nextInBucket
+      invariant(before !== undefined, 'a proposal is in its bucket')
+      before.nextInBucket = place.nextInBucket
+    }
+    if (place.older === undefined) this.#oldest = place.newer
+    else place.older.newer = place.newer
+    if (place.newer === undefined) this.#newest = place.older
+    else place.newer.older = place.older
+    place.nextInBucket = undefined
+    place.older = undefined
+    place.newer = undefined
+    this.#count--
+  }
+
+  #grow(): void {
+    this.#buckets = new Array<Place | undefined>(this.#buckets.length * 2).fill(undefined)
+    for (let at = this.#oldest; at !== undefined; at = at.newer) this.#put(at)
   }
 }

@@ -1,7 +1,15 @@
 // Goal: whoever waits for a proposal, a read, a compaction or a lease hears exactly once how it ended. Method: each
 // keeper alone, with time as a number.
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { leaseId, logIndex, memberId, revision } from '../../src/base/ids.js'
+import {
+  leaseId,
+  logIndex,
+  memberId,
+  type RequestId,
+  requestId,
+  revision,
+} from '../../src/base/ids.js'
 import { Lessor } from '../../src/lease/lessor.js'
 import { Compactor } from '../../src/member/compactor.js'
 import { LeaseKeeper } from '../../src/member/lease-keeper.js'
@@ -91,6 +99,47 @@ describe('Proposals', () => {
     expect(outcomes).toEqual(['a TIMEOUT', 'b TIMEOUT'])
     proposals.failAll('STOPPED')
     expect(outcomes.at(-1)).toBe('c STOPPED')
+  })
+
+  test('come and go as in a Map, in order, with many in a bucket', () => {
+    // Ids that share their lowest bits, as those of other members and of other starts may.
+    const id = fc.nat(600).map((at) => requestId(BigInt(at % 300) | (BigInt(at) << 40n)))
+    const step = fc.tuple(fc.constantFrom('add', 'add', 'add', 'add', 'settle', 'expire'), id)
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 500, size: 'max' }), (steps) => {
+        const proposals = new Proposals()
+        const twin = new Map<RequestId, number>()
+        const ended: RequestId[] = []
+        const failed = { kind: 'failed', code: 'TIMEOUT' } as const
+        let nowMs = 0
+        for (const [what, id] of steps) {
+          nowMs++
+          const done = () => ended.push(id)
+          const proposal = { id, data: new Uint8Array(0), startedMs: 0, deadlineMs: nowMs, done }
+          const before = [...twin.keys()]
+          ended.length = 0
+          if (what === 'add' && !twin.has(id)) {
+            proposals.add(proposal)
+            twin.set(id, nowMs)
+          } else if (what === 'expire') {
+            const late = before.filter((other) => (twin.get(other) ?? 0) <= nowMs - 400)
+            proposals.expire(nowMs - 400, () => 'TIMEOUT')
+            expect(ended).toEqual(late)
+            for (const other of late) twin.delete(other)
+          } else {
+            proposals.settle(id, failed)
+            expect(ended).toEqual(twin.delete(id) ? [id] : [])
+          }
+          expect(proposals.count).toBe(twin.size)
+          expect(proposals.get(id) !== undefined).toBe(twin.has(id))
+        }
+        ended.length = 0
+        proposals.failAll('STOPPED')
+        expect(ended).toEqual([...twin.keys()])
+        expect(proposals.count).toBe(0)
+      }),
+      { numRuns: 40 },
+    )
   })
 
   test('refuse an id that is in use', () => {
