@@ -21,6 +21,9 @@ export function headerText(headers: HeaderList): string {
 export class AnswerHeads {
   #dateSecond = -1
   #dateLine = ''
+  #dateAndLength = ''
+  #placedTerm = -1
+  #placedEnd = ''
   #before: HeaderList = []
   /** For `#before`, by status: the text up to the headers that an answer has of its own. */
   readonly #starts = new Map<number, string>()
@@ -28,12 +31,33 @@ export class AnswerHeads {
 
   /** The Date header's line; made once a second. */
   get date(): string {
-    const second = Math.floor(Date.now() / 1000)
-    if (second !== this.#dateSecond) {
-      this.#dateSecond = second
-      this.#dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`
-    }
+    this.#keepTime()
     return this.#dateLine
+  }
+
+  /** That line and the Content-Length header's, up to its number. */
+  get dateAndLength(): string {
+    this.#keepTime()
+    return this.#dateAndLength
+  }
+
+  /** What comes behind the log's index in the head of an answer about keys, up to its length. */
+  placedEnd(term: number): string {
+    this.#keepTime()
+    if (term !== this.#placedTerm) {
+      this.#placedTerm = term
+      this.#placedEnd = `\r\nX-Raft-Term: ${term}\r\n${this.#dateAndLength}`
+    }
+    return this.#placedEnd
+  }
+
+  #keepTime(): void {
+    const second = Math.floor(Date.now() / 1000)
+    if (second === this.#dateSecond) return
+    this.#dateSecond = second
+    this.#dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`
+    this.#dateAndLength = `${this.#dateLine}Content-Length: `
+    this.#placedTerm = -1
   }
 
   /** The status line and the headers that the access rules add. */

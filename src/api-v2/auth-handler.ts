@@ -18,7 +18,7 @@ import {
 } from './answer.js'
 import { AuthFailure } from './auth-failure.js'
 import type { AuthStore } from './auth-store.js'
-import { addGoQuery } from './go-form.js'
+import { addGoQuery, Form } from './go-form.js'
 import type { Target } from './go-path.js'
 import { v2ErrorAnswer } from './key-answer.js'
 import { FORM_BYTES_MAX, readBody } from './read-body.js'
@@ -250,7 +250,7 @@ const encodePublicUser = (user: V2User): string => encodeUser({ ...user, passwor
 
 /** Parameters mean nothing here, but must be well formed. */
 function checkQuery({ query }: Target): void {
-  const problem = query === '' ? undefined : addGoQuery(new Map(), query)
+  const problem = query === '' ? undefined : addGoQuery(new Form(), query)
   if (problem !== undefined) throw AuthFailure.internal(problem)
 }
 

@@ -12,7 +12,14 @@ import type { HeaderList } from './answer.js'
 import { AnswerHeads, headerText } from './answer-head.js'
 import type { KeysHandler } from './keys-handler.js'
 import { HEAD_END, PlainRequestParser, withEscapedTarget } from './plain-request.js'
-import { KEEP_ALIVE_MS, type PieceListener, type Pieces, type Place, type Reply } from './reply.js'
+import {
+  type Body,
+  KEEP_ALIVE_MS,
+  type PieceListener,
+  type Pieces,
+  type Place,
+  type Reply,
+} from './reply.js'
 
 export interface FastLaneOptions {
   readonly keys: KeysHandler
@@ -171,24 +178,26 @@ class LaneConnection implements Reply, Pieces {
 
   send(status: number, before: HeaderList, more: HeaderList, body: string): void {
     const { heads } = this.#lane
-    this.#answer(heads.start(status, before) + headerText(more), body)
+    const head = `${heads.start(status, before)}${headerText(more)}${heads.dateAndLength}`
+    this.#answer(head, body, false)
   }
 
-  sendAt(status: number, before: HeaderList, place: Place, body: string): void {
-    this.#answer(this.#placed(status, before, place), body)
+  sendAt(status: number, before: HeaderList, place: Place, { body, isAscii }: Body): void {
+    const { heads } = this.#lane
+    const { etcdIndex, raftIndex, term } = place
+    const start = heads.placedStart(status, before)
+    const end = heads.placedEnd(term)
+    this.#answer(`${start}${etcdIndex}\r\nX-Raft-Index: ${raftIndex}${end}`, body, isAscii)
   }
 
-  #placed(status: number, before: HeaderList, { etcdIndex, raftIndex, term }: Place): string {
-    const start = this.#lane.heads.placedStart(status, before)
-    return `${start}${etcdIndex}\r\nX-Raft-Index: ${raftIndex}\r\nX-Raft-Term: ${term}\r\n`
-  }
-
-  #answer(head: string, body: string): void {
+  /** `head` ends where the number of bytes in the body comes. */
+  #answer(head: string, body: string, isAscii: boolean): void {
     if (this.#state === 'gone' || !this.#socket.writable) return
-    const bytes = Buffer.byteLength(body)
-    if (this.#outgoing === '') this.#lane.flushSoon(this)
-    const length = `Content-Length: ${bytes}${HEAD_END}`
-    this.#outgoing += `${head}${this.#lane.heads.date}${length}${body}`
+    const bytes = isAscii ? body.length : Buffer.byteLength(body)
+    if (this.#outgoing === '') {
+      this.#lane.flushSoon(this)
+      this.#outgoing = `${head}${bytes}${HEAD_END}${body}`
+    } else this.#outgoing += `${head}${bytes}${HEAD_END}${body}`
     if (bytes !== body.length) this.#isAscii = false
     if (this.#outgoing.length > OUTGOING_LENGTH_MAX) this.flushAnswers()
     this.#state = 'reading'
@@ -205,8 +214,11 @@ class LaneConnection implements Reply, Pieces {
   }
 
   begin(before: HeaderList, place: Place, listener: PieceListener): Pieces {
-    const head = this.#placed(200, before, place)
-    this.#outgoing += `${head}${this.#lane.heads.date}Transfer-Encoding: chunked${HEAD_END}`
+    const { heads } = this.#lane
+    const { etcdIndex, raftIndex, term } = place
+    const start = `${heads.placedStart(200, before)}${etcdIndex}\r\nX-Raft-Index: ${raftIndex}`
+    const end = `X-Raft-Term: ${term}\r\n${heads.date}Transfer-Encoding: chunked${HEAD_END}`
+    this.#outgoing += `${start}\r\n${end}`
     this.#listener = listener
     this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
     return this

@@ -1,5 +1,5 @@
 /** The form in the body of a PUT or POST, if its type says that it is one. */
-import { addGoQuery, detached, type Form } from './go-form.js'
+import { addGoQuery, detached, Form } from './go-form.js'
 import { parseMediaType } from './media-type.js'
 
 const FORM_TYPE = 'application/x-www-form-urlencoded'
@@ -26,7 +26,7 @@ export function formKind(
 const KEPT_ALONG_MAX = 64
 
 export function parseFormBody(text: string): FormBody {
-  const form: Form = new Map()
+  const form = new Form()
   const problem = addGoQuery(form, text)
   const value = form.get('value')
   if (value !== undefined && text.length - value.length > KEPT_ALONG_MAX) {

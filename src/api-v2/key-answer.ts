@@ -1,4 +1,5 @@
 /** What answers to requests about keys look like on the wire (facts: v2-api.md 4 and 6). */
+import { Quoter } from '../base/go-json.js'
 import { encodeV2Error, type V2Error, v2HttpStatus } from '../base/v2-errors.js'
 import { KEYS_NAMESPACE } from '../base/v2-paths.js'
 import { encodeV2Event, isCreation, type V2Event } from '../v2store/event.js'
@@ -29,17 +30,21 @@ export function v2EventAnswer(
 ): void {
   const { source } = options
   const isBare = options.noValueOnSuccess && WRITES.has(event.action)
-  const body = isBare ? `{"action":"${event.action}"}\n` : eventLine(event)
+  const quoter = new Quoter()
+  const body = isBare ? `{"action":"${event.action}"}\n` : eventLine(event, quoter)
   const place = {
     etcdIndex: event.etcdIndex,
     raftIndex: source.raftIndex(),
     term: source.term(),
   }
-  reply.sendAt(isCreation(event) ? 201 : 200, headers, place, body)
+  reply.sendAt(isCreation(event) ? 201 : 200, headers, place, { body, isAscii: quoter.isAscii })
 }
 
-/** An event as clients get it, with its newline. That it was a refresh they are not told. */
-export function eventLine(event: V2Event): string {
+/**
+ * An event as clients get it, with its newline. That it was a refresh they are not told. `quoter`
+ * knows afterwards whether it is ASCII.
+ */
+export function eventLine(event: V2Event, quoter = new Quoter()): string {
   const shown = event.refresh ? { ...event, refresh: false } : event
-  return `${encodeV2Event(shown, KEYS_NAMESPACE)}\n`
+  return `${encodeV2Event(shown, KEYS_NAMESPACE, quoter)}\n`
 }

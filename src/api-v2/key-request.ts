@@ -81,6 +81,26 @@ function expirationOf(form: Form, nowMs: number): bigint | undefined {
   return expirationAfter(seconds, nowMs)
 }
 
+/** What a request without any parameter but a value asks for, as nearly all writes are. */
+const plainOperation = (method: string, path: string, value: string): KeyOperation => ({
+  Method: method,
+  Path: storePath(path),
+  Val: value,
+  Dir: false,
+  PrevValue: '',
+  PrevIndex: 0,
+  PrevExist: undefined,
+  Expiration: 0n,
+  Wait: false,
+  Since: 0,
+  Recursive: false,
+  Sorted: false,
+  Quorum: false,
+  Time: 0n,
+  Stream: false,
+  Refresh: undefined,
+})
+
 function parse(options: KeyRequestParts): ParsedKeyRequest {
   const { form, method } = options
   if (options.formProblem !== undefined) throw new Refusal(BAD_FORM, options.formProblem)
@@ -144,6 +164,12 @@ export interface KeyRequestParts {
 
 /** Checks in etcd's order; the first problem is the answer. */
 export function parseKeyRequest(parts: KeyRequestParts): ParsedKeyRequest {
+  const { method, path, form, formProblem } = parts
+  const value = form.get('value')
+  if (formProblem === undefined && form.size === (value === undefined ? 0 : 1)) {
+    const operation = plainOperation(method, path, value ?? '')
+    return { kind: 'operation', operation, noValueOnSuccess: false }
+  }
   try {
     return parse(parts)
   } catch (thrown) {

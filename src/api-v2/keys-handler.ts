@@ -8,7 +8,7 @@ import type { V2ApplyResult } from '../v2store/apply-request.js'
 import type { Access } from './access.js'
 import { answerNotAllowed, type HeaderList } from './answer.js'
 import { type FormBody, formKind, parseFormBody } from './form-body.js'
-import { addGoQuery, detached, type Form } from './go-form.js'
+import { addGoQuery, detached, Form } from './go-form.js'
 import type { Target } from './go-path.js'
 import { v2ErrorAnswer, v2EventAnswer } from './key-answer.js'
 import { KEYS_PREFIX, type KeyOperation, parseKeyRequest, storePath } from './key-request.js'
@@ -85,7 +85,7 @@ export class KeysHandler {
     const isPlainRead = target.query === '' && (method === 'GET' || method === 'HEAD')
     if (isPlainRead && !this.#access.isEnforced) {
       this.#read(exchange, storePath(target.path), false, false)
-    } else this.#run(exchange, form?.form ?? new Map(), form?.problem)
+    } else this.#run(exchange, form?.form ?? new Form(), form?.problem)
   }
 
   /** The same array for the same `before`. */
@@ -100,12 +100,12 @@ export class KeysHandler {
   #readForm(request: IncomingMessage, done: (form: FormBody | undefined) => void): void {
     const kind = formKind(request.headers['content-type'])
     if (kind !== 'form') {
-      done(kind === 'none' ? undefined : { form: new Map(), problem: kind.problem })
+      done(kind === 'none' ? undefined : { form: new Form(), problem: kind.problem })
       return
     }
     readBody(request, FORM_BYTES_MAX, (body) => {
       if (body.kind === 'body') done(parseFormBody(body.bytes.toString('utf8')))
-      else done({ form: new Map(), problem: 'http: POST too large' })
+      else done({ form: new Form(), problem: 'http: POST too large' })
     })
   }
 

@@ -2,6 +2,7 @@
 import type { HttpAccess } from '../base/http-access.js'
 import type { HeaderList } from './answer.js'
 import { type FormBody, formKind, parseFormBody } from './form-body.js'
+import { Form } from './go-form.js'
 import { cleanMuxPath, parseTarget, type Target } from './go-path.js'
 import { KEYS_PREFIX } from './key-request.js'
 import { type PlainFields, parsePlainFields } from './request-head.js'
@@ -91,7 +92,7 @@ function plainTarget(typed: string): Target | undefined {
 function plainForm(fields: PlainFields, bytes: Buffer, start: number): FormBody | undefined {
   const kind = formKind(fields.contentType)
   if (kind === 'none') return undefined
-  if (kind !== 'form') return { form: new Map(), problem: kind.problem }
+  if (kind !== 'form') return { form: new Form(), problem: kind.problem }
   return parseFormBody(bytes.toString('utf8', start, start + fields.contentLength))
 }
 

@@ -20,6 +20,13 @@ export interface Place {
   readonly term: number
 }
 
+/** The body of an answer. */
+export interface Body {
+  readonly body: string
+  /** Whether it is known to be ASCII: its bytes need not be counted then. */
+  readonly isAscii: boolean
+}
+
 /** Who is told how an answer in pieces goes on. */
 export interface PieceListener {
   /** The client is gone: nothing more can be written. */
@@ -50,7 +57,7 @@ export interface Reply extends Requester {
    */
   send(status: number, before: HeaderList, more: HeaderList, body: string): void
   /** The same for what all requests about keys end in: JSON and a place. */
-  sendAt(status: number, before: HeaderList, place: Place, body: string): void
+  sendAt(status: number, before: HeaderList, place: Place, body: Body): void
   /** Begins an answer in pieces; its head waits for the first piece or `flush`. */
   begin(before: HeaderList, place: Place, listener: PieceListener): Pieces
 }
@@ -91,7 +98,7 @@ export class ResponseReply implements Reply, Pieces {
     answer(this.response, status, [...before, ...more], body)
   }
 
-  sendAt(status: number, before: HeaderList, place: Place, body: string): void {
+  sendAt(status: number, before: HeaderList, place: Place, { body }: Body): void {
     this.send(status, before, placeHeaders(place), body)
   }
 

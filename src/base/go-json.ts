@@ -61,6 +61,27 @@ export function quoteGo(text: string): string {
   return `${out}${text.slice(flushed)}"`
 }
 
+/** Any UTF-16 unit but those of ASCII that are written as they are. */
+const NOT_PLAIN = /[^ !#-%'-;=?-[\]-~]/
+const NOT_ASCII = /[\x80-\uffff]/
+
+/** Whether `text` is ASCII that needs no more than its quotes, as nearly all is. Cost: one pass. */
+export const isPlainText = (text: string): boolean => !NOT_PLAIN.test(text)
+
+/** Quotes the strings of one text, and knows whether what it wrote is ASCII. */
+export class Quoter {
+  /** Whether all so far is ASCII: then it has as many bytes in UTF-8 as it has characters. */
+  isAscii = true
+
+  /** As quoteGo. */
+  quote(text: string): string {
+    if (isPlainText(text)) return `"${text}"`
+    const quoted = quoteGo(text)
+    if (this.isAscii && NOT_ASCII.test(quoted)) this.isAscii = false
+    return quoted
+  }
+}
+
 /** A JSON array of strings, in the given order. */
 export const quoteGoList = (texts: readonly string[]): string => `[${texts.map(quoteGo).join(',')}]`
 

@@ -17,11 +17,9 @@ import type { RequestIds } from './request-ids.js'
 /** Bytes of proposals put into one message to the leader. */
 const SUBMIT_BYTES_MAX = 1 << 20
 
-const LONE_SURROGATE = /\p{Surrogate}/u
-
 /** Whether the operation's texts come out of their bytes as they went in. */
 const isWellFormed = ({ Path, Val, PrevValue }: V2Operation): boolean =>
-  !LONE_SURROGATE.test(Path) && !LONE_SURROGATE.test(Val) && !LONE_SURROGATE.test(PrevValue)
+  Path.isWellFormed() && Val.isWellFormed() && PrevValue.isWellFormed()
 
 type ProposalOptions = Pick<Proposal, 'done' | 'v2' | 'isOfLeadership'>
 

@@ -1,5 +1,5 @@
 /** A node of the v2 tree: a file or a directory. Changed by the store only. */
-import { compareGo } from '../base/go-json.js'
+import { compareGo, isPlainText } from '../base/go-json.js'
 import { invariant } from '../base/invariant.js'
 import type { V2NodeView } from './event.js'
 import { nameOf } from './node-path.js'
@@ -24,7 +24,9 @@ export class TreeNode {
   /** Changes only when a file takes the place of this one. */
   createdIndex: number
   modifiedIndex: number
-  value: string
+  #value: string
+  /** What isPlainText says of the value; looked at once, when somebody is shown the node. */
+  #isPlain: boolean | undefined
   /** `undefined` = permanent. */
   expiry: Expiry | undefined
   /** Children by name; `undefined` = this is a file. */
@@ -44,9 +46,18 @@ export class TreeNode {
     this.path = options.path
     this.createdIndex = options.createdIndex
     this.modifiedIndex = options.modifiedIndex ?? options.createdIndex
-    this.value = options.value ?? ''
+    this.#value = options.value ?? ''
     this.children = options.isDirectory ? new Map() : undefined
     this.expiry = options.expiry
+  }
+
+  get value(): string {
+    return this.#value
+  }
+
+  set value(value: string) {
+    this.#value = value
+    this.#isPlain = undefined
   }
 
   /** Makes this file one that was created now, in the same place. Its end is the tree's to set. */
@@ -77,9 +88,11 @@ export class TreeNode {
 
   /** The node from outside, without children. */
   #fields(nowMs: number, key: string): V2NodeView {
+    if (!this.isDirectory) this.#isPlain ??= isPlainText(this.#value)
     return {
       key,
-      value: this.isDirectory ? undefined : this.value,
+      value: this.isDirectory ? undefined : this.#value,
+      isPlain: this.#isPlain,
       dir: this.isDirectory,
       expirationNs: this.expiry?.ns,
       ttlSeconds: this.ttlSeconds(nowMs),

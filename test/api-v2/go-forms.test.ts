@@ -1,7 +1,7 @@
 // Goal: forms, paths, types and URLs are read as Go reads them. Method: examples taken from a real
 // etcd.
 import { describe, expect, test } from 'vitest'
-import { addGoQuery, type Form, parseGoBool, parseGoUint64 } from '../../src/api-v2/go-form.js'
+import { addGoQuery, Form, parseGoBool, parseGoUint64 } from '../../src/api-v2/go-form.js'
 import { cleanMuxPath, escapePath, parseTarget, redirectPage } from '../../src/api-v2/go-path.js'
 import { parseMediaType } from '../../src/api-v2/media-type.js'
 import { parsePeerUrls } from '../../src/api-v2/member-urls.js'
@@ -9,8 +9,8 @@ import { formatGoDuration, formatLocalTime } from '../../src/api-v2/statistics.j
 import { createHttpAccess } from '../../src/base/http-access.js'
 
 const read = (query: string) => {
-  const form: Form = new Map()
-  return { problem: addGoQuery(form, query), form: Object.fromEntries(form) }
+  const form = new Form()
+  return { problem: addGoQuery(form, query), form: Object.fromEntries(form.entries()) }
 }
 
 describe('forms', () => {
@@ -19,6 +19,21 @@ describe('forms', () => {
       problem: undefined,
       form: { a: '1', b: '', '': 'x', c: 'd=e' },
     })
+  })
+
+  test('are the same with many names as with few', () => {
+    for (const count of [1, 8, 9, 40]) {
+      const form = new Form()
+      const twin = new Map<string, string>()
+      for (let at = 0; at < 2 * count; at++) {
+        const [name, value] = [`n${at % count}`, `v${at}`]
+        form.set(name, value)
+        twin.set(name, value)
+        expect([form.size, form.get(name), form.has(name)]).toEqual([twin.size, value, true])
+      }
+      expect([...form.entries()]).toEqual([...twin])
+      expect([form.get('none'), form.has('none')]).toEqual([undefined, false])
+    }
   })
 
   test('escapes, plus signs and bytes that are not UTF-8', () => {

@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest'
 import {
   compareGo,
   type ExactJson,
+  isPlainText,
   JSON_DEPTH_MAX,
   parseExactJson,
+  Quoter,
   quoteGo,
   quoteGoList,
 } from '../../src/base/go-json.js'
@@ -25,6 +27,38 @@ describe('quoteGo', () => {
         expect(JSON.parse(quoteGo(text))).toBe(text)
       }),
     )
+  })
+})
+
+describe('Quoter', () => {
+  const text = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom('a', '~', '"', '\n', '\u007f'),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+    ),
+  })
+
+  test('quotes as quoteGo does, and knows whether all of it was ASCII', () => {
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 4 }), (texts) => {
+        const quoter = new Quoter()
+        const quoted = texts.map((one) => quoter.quote(one))
+        expect(quoted).toEqual(texts.map(quoteGo))
+        const all = quoted.join('')
+        expect(quoter.isAscii).toBe(Buffer.byteLength(all) === all.length)
+      }),
+    )
+  })
+
+  test('plain is what has one byte a character and needs no escape', () => {
+    fc.assert(
+      fc.property(text, (one) => {
+        const isPlain = quoteGo(one) === `"${one}"` && /^[ -~]*$/.test(one)
+        expect(isPlainText(one)).toBe(isPlain)
+      }),
+    )
+    expect(isPlainText(' !~')).toBe(true)
+    expect(['"', '\\', '<', '>', '&', '\u007f', 'é', '\u2028'].some(isPlainText)).toBe(false)
   })
 })
 

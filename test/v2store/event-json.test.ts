@@ -2,6 +2,7 @@
 // Method: random trees of nodes against a naive twin that fills an object and prints it.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { isPlainText, Quoter } from '../../src/base/go-json.js'
 import { formatRfc3339Nano } from '../../src/base/rfc3339.js'
 import { encodeV2Event, type V2Event, type V2NodeView } from '../../src/v2store/event.js'
 
@@ -9,22 +10,29 @@ import { encodeV2Event, type V2Event, type V2NodeView } from '../../src/v2store/
 const text = fc.string({ unit: fc.constantFrom('a', '/', '_', '"', '\\', '\n', 'é', '😀', ' ') })
 const index = fc.oneof(fc.constant(0), fc.maxSafeNat())
 const { node } = fc.letrec<{ node: V2NodeView }>((tie) => ({
-  node: fc.record({
-    key: fc.oneof(
-      fc.constant('/1'),
-      text,
-      text.map((rest) => `/1${rest}`),
-    ),
-    value: fc.option(text, { nil: undefined }),
-    dir: fc.boolean(),
-    expirationNs: fc.option(fc.bigInt({ min: 0n, max: 1n << 61n }), { nil: undefined }),
-    ttlSeconds: fc.oneof(fc.constant(0), fc.integer()),
-    nodes: fc.option(fc.array(tie('node'), { maxLength: 3, depthIdentifier: 'node' }), {
-      nil: undefined,
-    }),
-    modifiedIndex: index,
-    createdIndex: index,
-  }),
+  node: fc
+    .record({
+      key: fc.oneof(
+        fc.constant('/1'),
+        text,
+        text.map((rest) => `/1${rest}`),
+      ),
+      value: fc.option(text, { nil: undefined }),
+      dir: fc.boolean(),
+      expirationNs: fc.option(fc.bigInt({ min: 0n, max: 1n << 61n }), { nil: undefined }),
+      ttlSeconds: fc.oneof(fc.constant(0), fc.integer()),
+      nodes: fc.option(fc.array(tie('node'), { maxLength: 3, depthIdentifier: 'node' }), {
+        nil: undefined,
+      }),
+      modifiedIndex: index,
+      createdIndex: index,
+      isPlain: fc.boolean(),
+    })
+    .map((drawn) => ({
+      ...drawn,
+      // Known or not.
+      isPlain: drawn.isPlain && drawn.value !== undefined ? isPlainText(drawn.value) : undefined,
+    })),
 }))
 const event: fc.Arbitrary<V2Event> = fc.record({
   action: fc.constantFrom('get', 'set', 'delete'),
@@ -59,7 +67,10 @@ test('an event is encoded as its twin is', () => {
         prevNode: prevNode === undefined ? undefined : shown(prevNode, prefix),
         refresh: drawn.refresh || undefined,
       }
-      expect(encodeV2Event(drawn, prefix)).toBe(JSON.stringify(twin))
+      const quoter = new Quoter()
+      const encoded = encodeV2Event(drawn, prefix, quoter)
+      expect(encoded).toBe(JSON.stringify(twin))
+      expect(quoter.isAscii).toBe(Buffer.byteLength(encoded) === encoded.length)
     }),
   )
 })
