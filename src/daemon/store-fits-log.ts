@@ -24,8 +24,9 @@ export function assertStoreFitsLog(
 ): void {
   const storeIndex = backend.consistentIndex
   const from = snapshot?.metadata.index ?? ZERO_INDEX
-  const hasNoStore = storeIndex === 0 && (membership.version?.major ?? 0) < 3
-  if (storeIndex < from && !hasNoStore) {
+  const isOfEtcd2 =
+    membership.version === undefined ? storeIndex === 0 : membership.version.major < 3
+  if (storeIndex < from && !isOfEtcd2) {
     throw new Error(
       `database file (leveldb index ${storeIndex}) does not match with snapshot (index ${from}): ` +
         `files of the store are missing or damaged; ${REPLACE}`,

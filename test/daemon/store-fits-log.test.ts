@@ -55,10 +55,16 @@ test('a store older than the snapshot is refused', () => {
   )
 })
 
-test('a cluster of etcd 2.x had no store, so none is missing', () => {
+test('a cluster of etcd 2.x had no store, or one that does not say how far it goes', () => {
   assertStoreFitsLog(logOf(5, 9), storeAt(0, 2))
-  expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(4, 2))).toThrow('does not match')
+  assertStoreFitsLog(logOf(5, 9), storeAt(4, 2))
   expect(() => assertStoreFitsLog(logOf(5, 9), storeAt(0))).toThrow('does not match')
+})
+
+test('a cluster of no known version may have no store, but not an old one', () => {
+  const at = (index: number) => ({ ...storeAt(index), membership: { version: undefined } })
+  assertStoreFitsLog(logOf(5, 9), at(0))
+  expect(() => assertStoreFitsLog(logOf(5, 9), at(4))).toThrow('does not match')
 })
 
 test('a store newer than the log is refused', () => {

@@ -123,7 +123,7 @@ describeWith(['daemon', 'etcd', 'etcdctl', 'etcd-2.3', 'etcdctl-2.3'], 'data of 
     expect(await usersOf(ours)).toEqual(users)
   })
 
-  /* Etcd 3.4 does not start on a snapshot without a database beside it, which only the v3 demo of 2.3 made. */
+  /* Etcd 3.4 starts on a snapshot only with a database as new beside it, which the v3 demo of 2.3 makes at a v3 write. */
   test.each([
     ['without snapshots', async () => []],
     [
