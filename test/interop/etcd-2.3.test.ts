@@ -76,12 +76,12 @@ describeWith(['daemon', 'etcd', 'etcdctl', 'etcd-2.3', 'etcdctl-2.3'], 'data of 
     mustEtcdctl({ program: ETCDCTL_23, endpoints: [member.clientUrl], args, api: '2' })
 
   async function begun(names: readonly string[], ...flags: string[]): Promise<MemberProcess[]> {
-    const begun: MemberProcess[] = []
-    for (const name of names) begun.push(await plan('etcd-2.3', name))
-    for (const member of begun) member.start([...initialOf(...begun), ...flags])
-    for (const member of begun) await serving(member)
-    for (const member of begun) await ofClusterVersion(member, '2.3.0')
-    return begun
+    const started: MemberProcess[] = []
+    for (const name of names) started.push(await plan('etcd-2.3', name))
+    for (const member of started) member.start([...initialOf(...started), ...flags])
+    for (const member of started) await serving(member)
+    for (const member of started) await ofClusterVersion(member, '2.3.0')
+    return started
   }
 
   async function alone(...flags: string[]): Promise<MemberProcess> {
