@@ -20,6 +20,11 @@ export function headerText(headers: HeaderList): string {
 /** Texts that all connections of a lane share. */
 export class AnswerHeads {
   #dateSecond = -1
+  /** Whether the clock was asked in this turn of the event loop: once is enough. */
+  #isTimeKept = false
+  readonly #onTurn = (): void => {
+    this.#isTimeKept = false
+  }
   #dateLine = ''
   #dateAndLength = ''
   #placedTerm = -1
@@ -52,6 +57,9 @@ export class AnswerHeads {
   }
 
   #keepTime(): void {
+    if (this.#isTimeKept) return
+    this.#isTimeKept = true
+    setImmediate(this.#onTurn)
     const second = Math.floor(Date.now() / 1000)
     if (second === this.#dateSecond) return
     this.#dateSecond = second

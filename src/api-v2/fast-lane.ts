@@ -7,6 +7,7 @@
  * memory that a waiting client is.
  */
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import type { HttpAccess } from '../base/http-access.js'
 import type { HeaderList } from './answer.js'
 import { AnswerHeads, headerText } from './answer-head.js'
@@ -30,6 +31,8 @@ export interface FastLaneOptions {
 
 /** Characters of answers that one connection keeps back; with more they leave at once. */
 const OUTGOING_LENGTH_MAX = 64 * 1024
+
+const usualPush = Readable.prototype.push
 
 /** What all connections share. */
 class Lane {
@@ -81,6 +84,8 @@ class LaneConnection implements Reply, Pieces {
   /** Whether that is ASCII, which is written as it is; all else needs UTF-8. */
   #isAscii = true
   readonly #onData = (chunk: Buffer): void => this.#read(chunk)
+  readonly #onPush = (chunk: unknown, encoding?: BufferEncoding): boolean =>
+    this.#push(chunk, encoding)
   readonly #onDrain = (): void => this.#drained()
   readonly #onEnd = (): void => this.#ended()
   readonly #onClose = (): void => this.#closed()
@@ -90,6 +95,7 @@ class LaneConnection implements Reply, Pieces {
     this.#socket = socket
     // A client may end its side once it has asked, and still wants the answer.
     socket.allowHalfOpen = true
+    socket.push = this.#onPush
     socket.on('data', this.#onData)
     socket.on('drain', this.#onDrain)
     socket.on('end', this.#onEnd)
@@ -110,6 +116,19 @@ class LaneConnection implements Reply, Pieces {
 
   drop(): void {
     this.#socket.destroy()
+  }
+
+  /**
+   * Takes what the socket reads as it comes, instead of an event behind a look at the stream's
+   * queue and a later turn for more: that is a tenth of what a read of a key costs. While the
+   * stream is paused, or has a queue, it has its usual way, with its bounds.
+   */
+  #push(chunk: unknown, encoding: BufferEncoding | undefined): boolean {
+    const socket = this.#socket
+    const isDirect = socket.readableFlowing === true && socket.readableLength === 0
+    if (!isDirect || !Buffer.isBuffer(chunk)) return usualPush.call(socket, chunk, encoding)
+    this.#read(chunk)
+    return true
   }
 
   #read(chunk: Buffer): void {
@@ -258,6 +277,7 @@ class LaneConnection implements Reply, Pieces {
     const socket = this.#socket
     this.flushAnswers()
     this.#state = 'gone'
+    socket.push = usualPush
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
     socket.off('end', this.#onEnd)

@@ -11,10 +11,11 @@ export interface FormBody {
   readonly problem: string | undefined
 }
 
-/** Whether a body of this Content-Type is read as a form; without the header it is not. */
-export function formKind(
-  contentType: string | undefined,
-): 'form' | 'none' | { readonly problem: string } {
+/** Whether a body is read as a form, or in Go's words why its type cannot be told. */
+export type FormKind = 'form' | 'none' | { readonly problem: string }
+
+/** What a Content-Type says; without the header a body is no form. */
+export function formKind(contentType: string | undefined): FormKind {
   if (contentType === FORM_TYPE) return 'form'
   if (contentType === undefined) return 'none'
   const type = parseMediaType(contentType)

@@ -3,28 +3,23 @@
  * API see them as the cause of error 210.
  */
 
-/** With more parameters than this a table is made of them. */
-const LISTED_MAX = 8
-
 /**
- * Parameters by name. Only the first value of a name counts: whoever is parsed first wins. Nearly
- * all requests have one or two, and to look through those takes less than to make a table.
+ * Parameters by name. Only the first value of a name counts: whoever is parsed first wins. Most
+ * forms have one only, for which a table takes longer to make than to use.
  */
 export class Form {
-  readonly #names: string[] = []
-  readonly #values: string[] = []
-  /** All of them, once they are many. */
-  #table: Map<string, string> | undefined
+  #name: string | undefined
+  #value = ''
+  /** All but the first. */
+  #more: Map<string, string> | undefined
 
   /** How many names there are. */
   get size(): number {
-    return this.#table?.size ?? this.#names.length
+    return (this.#name === undefined ? 0 : 1) + (this.#more?.size ?? 0)
   }
 
   get(name: string): string | undefined {
-    if (this.#table !== undefined) return this.#table.get(name)
-    const at = this.#names.indexOf(name)
-    return at === -1 ? undefined : this.#values[at]
+    return name === this.#name ? this.#value : this.#more?.get(name)
   }
 
   has(name: string): boolean {
@@ -32,25 +27,12 @@ export class Form {
   }
 
   set(name: string, value: string): void {
-    if (this.#table !== undefined) {
-      this.#table.set(name, value)
-      return
+    this.#name ??= name
+    if (name === this.#name) this.#value = value
+    else {
+      this.#more ??= new Map()
+      this.#more.set(name, value)
     }
-    const at = this.#names.indexOf(name)
-    if (at !== -1) this.#values[at] = value
-    else if (this.#names.length < LISTED_MAX) {
-      this.#names.push(name)
-      this.#values.push(value)
-    } else {
-      this.#table = new Map(this.entries())
-      this.#table.set(name, value)
-    }
-  }
-
-  /** Names and values, in the order in which they came. */
-  *entries(): Generator<readonly [string, string]> {
-    if (this.#table !== undefined) yield* this.#table
-    else for (const [at, name] of this.#names.entries()) yield [name, this.#values[at] ?? '']
   }
 }
 

@@ -73,12 +73,12 @@ function expirationAfter(seconds: bigint, nowMs: number): bigint {
   return BigInt.asIntN(64, now + duration)
 }
 
-function expirationOf(form: Form, nowMs: number): bigint | undefined {
+function expirationOf(form: Form, nowMs: () => number): bigint | undefined {
   const text = form.get('ttl') ?? ''
   if (text === '') return undefined
   const seconds = parseGoUint64(text)
   if (seconds === undefined) throw new Refusal(BAD_TTL, 'invalid value for "ttl"')
-  return expirationAfter(seconds, nowMs)
+  return expirationAfter(seconds, nowMs())
 }
 
 /** What a request without any parameter but a value asks for, as nearly all writes are. */
@@ -158,8 +158,8 @@ export interface KeyRequestParts {
   readonly form: Form
   /** Why the form could not be read. */
   readonly formProblem: string | undefined
-  /** Wall clock, unix milliseconds: TTLs count from here. */
-  readonly nowMs: number
+  /** Wall clock, unix milliseconds: TTLs count from here. Asked only when there is one. */
+  readonly nowMs: () => number
 }
 
 /** Checks in etcd's order; the first problem is the answer. */

@@ -36,6 +36,7 @@ export class KeysHandler {
   readonly #access: Access
   readonly #clusterHeader: HeaderList
   readonly waiters: KeyWaiters
+  readonly #nowMs = (): number => this.#source.nowMs()
   #lastBefore: HeaderList = []
   #lastHeaders: HeaderList
 
@@ -118,7 +119,7 @@ export class KeysHandler {
       path: target.path,
       form,
       formProblem: bodyProblem ?? queryProblem,
-      nowMs: this.#source.nowMs(),
+      nowMs: this.#nowMs,
     })
     if (parsed.kind === 'error') {
       v2ErrorAnswer(reply, headers, parsed.error)

@@ -1,7 +1,7 @@
 /** Requests about keys that the fast lane answers itself, read from the bytes of a connection. */
 import type { HttpAccess } from '../base/http-access.js'
 import type { HeaderList } from './answer.js'
-import { type FormBody, formKind, parseFormBody } from './form-body.js'
+import { type FormBody, parseFormBody } from './form-body.js'
 import { Form } from './go-form.js'
 import { cleanMuxPath, parseTarget, type Target } from './go-path.js'
 import { KEYS_PREFIX } from './key-request.js'
@@ -90,7 +90,7 @@ function plainTarget(typed: string): Target | undefined {
 }
 
 function plainForm(fields: PlainFields, bytes: Buffer, start: number): FormBody | undefined {
-  const kind = formKind(fields.contentType)
+  const kind = fields.formKind
   if (kind === 'none') return undefined
   if (kind !== 'form') return { form: new Form(), problem: kind.problem }
   return parseFormBody(bytes.toString('utf8', start, start + fields.contentLength))

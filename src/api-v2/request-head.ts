@@ -3,11 +3,14 @@
  * own parser, which has the last word on what is HTTP.
  */
 
+import { type FormKind, formKind } from './form-body.js'
+
 /** Header fields that matter to the fast lane. */
 export interface PlainFields {
   readonly host: string
   readonly origin: string | undefined
-  readonly contentType: string | undefined
+  /** What the type of the body says of a form in it. */
+  readonly formKind: FormKind
   /** Empty = there is none. */
   readonly authorization: string
   /** Bytes of the body; 0 when there is none. */
@@ -49,7 +52,7 @@ export function parsePlainFields(block: string): PlainFields | undefined {
   return {
     host,
     origin: found.get('origin'),
-    contentType: found.get('content-type'),
+    formKind: formKind(found.get('content-type')),
     authorization: found.get('authorization') ?? '',
     contentLength: Number(length),
   }

@@ -28,18 +28,19 @@ const BUCKETS_MIN = 128
 /** One proposal's place: in the bucket of its id, and between those that came before and after. */
 class Place {
   readonly proposal: Proposal
+  readonly hash: number
   nextInBucket: Place | undefined
   older: Place | undefined
   newer: Place | undefined
 
-  constructor(proposal: Proposal) {
+  constructor(proposal: Proposal, hash: number) {
     this.proposal = proposal
+    this.hash = hash
   }
 }
 
 /** Ids of one member count on by one: their lowest bits are as good as any hash. */
-const bucketOf = (id: RequestId, count: number): number =>
-  Number(BigInt.asUintN(32, id)) & (count - 1)
+const hashOf = (id: RequestId): number => Number(BigInt.asUintN(32, id))
 
 /**
  * Proposals that wait to be applied, oldest first. All wait equally long, so the oldest is always
@@ -61,9 +62,10 @@ export class Proposals {
   }
 
   add(proposal: Proposal): void {
-    invariant(this.get(proposal.id) === undefined, 'request ids must be unique')
+    const hash = hashOf(proposal.id)
+    invariant(this.#find(proposal.id, hash) === undefined, 'request ids must be unique')
     if (this.#count === this.#buckets.length) this.#grow()
-    const place = new Place(proposal)
+    const place = new Place(proposal, hash)
     this.#put(place)
     place.older = this.#newest
     if (this.#newest === undefined) this.#oldest = place
@@ -73,7 +75,7 @@ export class Proposals {
   }
 
   get(id: RequestId): Proposal | undefined {
-    return this.#find(id)?.proposal
+    return this.#find(id, hashOf(id))?.proposal
   }
 
   /**
@@ -88,7 +90,7 @@ export class Proposals {
 
   /** Hands the outcome to the proposal with this id, if it still waits. */
   settle(id: RequestId, outcome: ProposalOutcome): void {
-    const place = this.#find(id)
+    const place = this.#find(id, hashOf(id))
     if (place === undefined) return
     this.#remove(place)
     place.proposal.done(outcome)
@@ -117,21 +119,25 @@ export class Proposals {
     return id === undefined ? undefined : this.get(id)
   }
 
-  #find(id: RequestId): Place | undefined {
-    let place = this.#buckets[bucketOf(id, this.#buckets.length)]
+  #bucketOf(hash: number): number {
+    return hash & (this.#buckets.length - 1)
+  }
+
+  #find(id: RequestId, hash: number): Place | undefined {
+    let place = this.#buckets[this.#bucketOf(hash)]
     while (place !== undefined && place.proposal.id !== id) place = place.nextInBucket
     return place
   }
 
   #put(place: Place): void {
-    const bucket = bucketOf(place.proposal.id, this.#buckets.length)
+    const bucket = this.#bucketOf(place.hash)
     place.nextInBucket = this.#buckets[bucket]
     this.#buckets[bucket] = place
   }
 
   /** Takes a place out. It points at none of the others afterwards: an old one would keep them. */
   #remove(place: Place): void {
-    const bucket = bucketOf(place.proposal.id, this.#buckets.length)
+    const bucket = this.#bucketOf(place.hash)
     const first = this.#buckets[bucket]
     if (first === place) this.#buckets[bucket] = place.nextInBucket
     else {

@@ -46,7 +46,8 @@ export class EventHistory {
   #size = 0
   #front = 0
   #back = 0
-  #startIndex = 0
+  /** Index of the oldest event; `undefined` = ask that event. */
+  #knownStart: number | undefined = 0
   #lastIndex = 0
 
   /** Appends `event`; the oldest leaves a full ring. */
@@ -58,7 +59,13 @@ export class EventHistory {
     if (this.#size === capacity) this.#front = (this.#front + 1) % capacity
     else this.#size++
     this.#lastIndex = event.node.modifiedIndex
-    this.#startIndex = this.#events[this.#front]?.node.modifiedIndex ?? 0
+    // To look at the oldest now, which nobody else has for long, would wait for memory.
+    this.#knownStart = undefined
+  }
+
+  get #startIndex(): number {
+    this.#knownStart ??= this.#events[this.#front]?.node.modifiedIndex ?? 0
+    return this.#knownStart
   }
 
   /**
@@ -109,7 +116,7 @@ export class EventHistory {
     this.#size = state.size
     this.#front = state.front
     this.#back = state.back
-    this.#startIndex = state.startIndex
+    this.#knownStart = state.startIndex
     this.#lastIndex = state.lastIndex
   }
 

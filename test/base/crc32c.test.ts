@@ -21,11 +21,32 @@ describe('crc32c', () => {
 
   test('equals the bitwise form, over any part of the bytes', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 70 }), fc.nat(70), fc.nat(70), (bytes, a, b) => {
-        const [start, end] = [Math.min(a, b, bytes.length), Math.min(Math.max(a, b), bytes.length)]
-        expect(crc32c(bytes, start, end)).toBe(bitwise(bytes.subarray(start, end)))
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 300, size: 'max' }),
+        fc.nat(300),
+        fc.nat(300),
+        (bytes, a, b) => {
+          const [start, end] = [
+            Math.min(a, b, bytes.length),
+            Math.min(Math.max(a, b), bytes.length),
+          ]
+          expect(crc32c(bytes, start, end)).toBe(bitwise(bytes.subarray(start, end)))
+        },
+      ),
     )
+  })
+
+  test('is that of the bytes as they are now, wherever they lie', () => {
+    const buffer = new ArrayBuffer(3 * 1024 * 1024)
+    for (const offset of [0, 1, 7, 2 * 1024 * 1024]) {
+      for (const length of [200, 1024 * 1024, buffer.byteLength - offset]) {
+        const bytes = new Uint8Array(buffer, offset, Math.min(length, buffer.byteLength - offset))
+        for (let turn = 0; turn < 2; turn++) {
+          bytes[100] = offset + turn + 1
+          expect(crc32c(bytes, 3, 150)).toBe(bitwise(bytes.subarray(3, 150)))
+        }
+      }
+    }
   })
 
   test('goes on from the checksum of what came before', () => {
