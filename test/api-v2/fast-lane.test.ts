@@ -163,6 +163,35 @@ describe('the fast lane', () => {
     expect(statuses).toEqual(['201', '200'])
   })
 
+  test('what comes bit by bit while one waits for the log is answered behind it, in order', async () => {
+    const waiting: (() => void)[] = []
+    const propose = server.source.propose.bind(server.source)
+    server.source.propose = (operation, done: (outcome: V2Outcome) => void) => {
+      waiting.push(() => propose(operation, done))
+    }
+    const socket = open(lanePort)
+    await once(socket, 'connect')
+    let text = ''
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk
+    })
+    const names = Array.from({ length: 20 }, (_, at) => `/none${at}`)
+    socket.write(put('/a', 'value=1'))
+    for (const name of names) {
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      socket.write(read(name))
+    }
+    while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    waiting[0]?.()
+    const causes = (): string[] =>
+      [...text.matchAll(/"cause":"([^"]+)"/g)].map(([, name = '']) => name)
+    while (causes().length < names.length) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(text.startsWith('HTTP/1.1 201 ')).toBe(true)
+    expect(causes()).toEqual(names)
+    socket.write(read('/last'))
+    while (!text.includes('/last')) await new Promise((resolve) => setTimeout(resolve, 5))
+  })
+
   test('an answer for a client that left is dropped', async () => {
     const waiting: (() => void)[] = []
     server.source.propose = (_operation, done: (outcome: V2Outcome) => void) => {
