@@ -19,7 +19,7 @@ import type { StartPoint } from './bootstrap.js'
 import { DurableLog } from './durable-log.js'
 import { openLive, replaceEngine, stageSnapshot } from './engine-life.js'
 import { restoreState } from './restore-state.js'
-import { assertStoreFitsLog } from './store-fits-log.js'
+import { assertStoreFitsLog, raiseStoreToSnapshot } from './store-fits-log.js'
 
 /**
  * Between two removals of log and snapshot files that are kept beyond their number, ms (facts:
@@ -92,6 +92,7 @@ export async function composeMember<Network extends PeerNetwork>(
   const engine = await openLive(engines, snapshotIndex)
   const state = await restore(engine, start.snapshot)
   assertStoreFitsLog(start, state)
+  raiseStoreToSnapshot(start, state.backend)
   let member: Member | undefined
   const current = (): Member => {
     invariant(member !== undefined, 'the member exists before anything runs')

@@ -41,6 +41,19 @@ export function assertStoreFitsLog(
 }
 
 /**
+ * What etcd 2.x kept beside its snapshot, nothing or the store of its v3 demo, has all that the
+ * snapshot stands for, but does not say so: from here on it does. Who leads may have to send its
+ * state to another before it applies anything. Call it on a store that fits the log.
+ */
+export function raiseStoreToSnapshot(
+  { snapshot }: Pick<StartPoint, 'snapshot'>,
+  backend: Pick<ReplicatedState['backend'], 'consistentIndex' | 'setConsistentIndex'>,
+): void {
+  if (snapshot === undefined || backend.consistentIndex >= snapshot.metadata.index) return
+  backend.setConsistentIndex(snapshot.metadata.index, snapshot.metadata.term)
+}
+
+/**
  * A member has its log before it has a store: a store alone means that the log was removed, or is
  * looked for in the wrong place, and beginning anew would forget what this member promised. Returns
  * why the start must be refused, or undefined.

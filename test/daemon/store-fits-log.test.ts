@@ -2,7 +2,11 @@
 // at chosen entries, against stores of chosen indexes; test/crash/damage.test.ts does it to real files.
 import { expect, test } from 'vitest'
 import { logIndex, term } from '../../src/base/ids.js'
-import { assertStoreFitsLog, problemWithoutLog } from '../../src/daemon/store-fits-log.js'
+import {
+  assertStoreFitsLog,
+  problemWithoutLog,
+  raiseStoreToSnapshot,
+} from '../../src/daemon/store-fits-log.js'
 import { MemoryStorage } from '../../src/raft/memory-storage.js'
 import type { Snapshot } from '../../src/wire/raftpb.js'
 import { MemoryDisk } from '../wal/memory-disk.js'
@@ -65,6 +69,25 @@ test('a cluster of no known version may have no store, but not an old one', () =
   const at = (index: number) => ({ ...storeAt(index), membership: { version: undefined } })
   assertStoreFitsLog(logOf(5, 9), at(0))
   expect(() => assertStoreFitsLog(logOf(5, 9), at(4))).toThrow('does not match')
+})
+
+test.each([
+  [5, 0, [5]],
+  [5, 4, [5]],
+  [5, 5, []],
+  [5, 7, []],
+  [0, 0, []],
+])('behind a snapshot at %i a store at %i is raised to %j', (from, at, expected) => {
+  const raised: number[] = []
+  const backend = {
+    consistentIndex: logIndex(at),
+    setConsistentIndex: (index: number, entryTerm: number) => {
+      expect(entryTerm).toBe(1)
+      raised.push(index)
+    },
+  }
+  raiseStoreToSnapshot(logOf(from, 9), backend)
+  expect(raised).toEqual(expected)
 })
 
 test('a store newer than the log is refused', () => {

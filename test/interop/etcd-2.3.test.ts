@@ -2,7 +2,7 @@
  * Goal: whoever still runs etcd 2.3 can put ours in its place. Method: real members of 2.3.8 get keys, ends, history,
  * users and changes of membership, and are stopped; members of ours start on their data directories, and what clients
  * see is compared with what 2.3 showed, or with what Debian's 3.4 shows on a copy where it starts on one. Then backups by
- * the etcdctl of 2.3, and what becomes of a member of ours among running ones of 2.3.
+ * the etcdctl of 2.3, and what becomes of a member of ours among running ones of 2.3, and when they follow one by one.
  */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,6 +27,9 @@ import {
 const SNAPSHOTS = ['--snapshot-count', '30']
 /** Writes to a member of ours after the change: more than a snapshot's worth. */
 const LATER = 70
+
+/** Writes between two changes: enough for a snapshot, so that who was away is behind the log. */
+const MOVED = 40
 
 interface V2Event {
   readonly node: Readonly<{ createdIndex: number; nodes: readonly unknown[] }>
@@ -230,5 +233,42 @@ describeWith(['daemon', 'etcd', 'etcdctl', 'etcd-2.3', 'etcdctl-2.3'], 'data of 
     expect((await joining.ended()).code).toBe(1)
     expect(joining.log()).toContain('"error":"incompatible with current running cluster"')
     expect(joining.log()).toContain('cluster version of remote member is not compatible; too low')
+  })
+
+  test('members are changed one by one, and nothing that was acknowledged is lost', async () => {
+    const begunBy = await begun(['first', 'second', 'third'], ...SNAPSHOTS)
+    const [any] = begunBy
+    if (any === undefined) throw new Error('three')
+    const leads = /name=(\S+) .*isLeader=true/.exec(await ctl(any, 'member', 'list'))?.[1]
+    // Who leads is the last: so 2.3 goes on at once, and in the end has entries that nobody acknowledged.
+    const old = begunBy.sort((a, b) => Number(a.name === leads) - Number(b.name === leads))
+    const heirs = old.map((member) => heirOf(member, 'ours'))
+    const [first, last] = [heirs[0], old[2]]
+    if (first === undefined || last === undefined) throw new Error('three')
+    for (const [at, heir] of heirs.entries()) {
+      // Until the second of ours, those of 2.3 have the quorum.
+      const serving = at < 2 ? last : first
+      const write = async (key: string): Promise<boolean> => {
+        await setV2(serving, `before${at}/${key}`, { value: 'x' })
+        return true
+      }
+      await until(`writes go on before change ${at}`, () => write('first'), 40_000)
+      for (let n = 0; n < MOVED; n += 1) await write(`k${n}`)
+      const lost = at === 2 && expect(setV2(last, 'lost', { value: 'x' })).rejects.toThrow()
+      await old[at]?.stop()
+      await lost
+      heir.start()
+    }
+    for (const heir of heirs) {
+      await ofClusterVersion(heir, '3.5.0')
+      for (const at of heirs.keys()) {
+        const held = async (): Promise<number> => {
+          const { body } = await askV2(heir, `/v2/keys/before${at}`)
+          return (JSON.parse(body) as V2Event).node.nodes.length
+        }
+        await until(`${heir.name} has all`, async () => (await held()) === MOVED + 1)
+      }
+      expect((await askV2(heir, '/v2/keys/lost')).status).toBe(404)
+    }
   })
 })
