@@ -12,8 +12,6 @@ const HEAD_BYTES = 8
 const END_MARK = 0xffff_ffff
 /** The row that says up to which entry a store has applied, behind the byte of its bucket. */
 const INDEX_ROW = 'consistent_index'
-/** Bodies under way that are remembered at most; the oldest is forgotten first. */
-const BODIES_MAX = 100
 
 /** What was seen of one body. */
 interface Body {
@@ -27,7 +25,8 @@ interface Body {
  */
 export class SnapshotBodies implements Checker {
   readonly #world: World
-  readonly #bodies = new Map<Message, Body>()
+  /** Bodies that broke off are forgotten with their messages. */
+  readonly #bodies = new WeakMap<Message, Body>()
 
   constructor(world: World) {
     this.#world = world
@@ -38,8 +37,6 @@ export class SnapshotBodies implements Checker {
     if (body === undefined) {
       body = { isBegun: false, index: 0 }
       this.#bodies.set(message, body)
-      const [oldest] = this.#bodies.keys()
-      if (this.#bodies.size > BODIES_MAX && oldest !== undefined) this.#bodies.delete(oldest)
     }
     if (!this.#isEndIn(body, chunk)) return
     this.#bodies.delete(message)
