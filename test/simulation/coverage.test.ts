@@ -8,7 +8,7 @@ import type { Mark } from './world/marks.js'
 // noticing. Method: nightly seeds are run until they have come across every fault, site, mark and failpoint; first those
 // that sufficed when they were chosen, then others, as every change of the program moves what a seed comes to. What none
 // of them meets is named. `npm run sim -- --nightly` runs all of them.
-const SEEDS_MAX = 80
+const SEEDS_MAX = 120
 
 describe('the nightly runs', () => {
   test('come across everything, and a few of them do', async () => {
