@@ -1,6 +1,8 @@
 import type { MemberId } from '../../src/base/ids.js'
 import type { Member } from '../../src/member/member.js'
 import { Membership } from '../../src/membership/membership.js'
+import { DurableLog } from './checkers/durable-log.js'
+import type { Configuration } from './checkers/membership-changes.js'
 import { type EndReason, type NodeAdapter, type NodeContext, SimulatedNode } from './node.js'
 import type { SimulationOptions } from './options.js'
 import { SimulatedSeam } from './simulated-seam.js'
@@ -36,18 +38,18 @@ export class Cluster {
   /** Members that stay as they are: what ended is not started again, and no change of membership goes on. */
   outside: ReadonlySet<SimulatedNode> = new Set()
 
-  readonly #votersCommitted: () => ReadonlySet<bigint>
+  readonly #configuration: () => Configuration
 
   constructor(
     world: World,
     options: SimulationOptions,
     adapters: readonly NodeAdapter[],
-    votersCommitted: () => ReadonlySet<bigint>,
+    configuration: () => Configuration,
     afterEvent: (node: SimulatedNode) => void,
   ) {
     this.world = world
     this.options = options
-    this.#votersCommitted = votersCommitted
+    this.#configuration = configuration
     this.#prng = world.prng.fork('cluster')
     this.network = new SimulatedNetwork(
       world.queue,
@@ -162,7 +164,7 @@ export class Cluster {
 
   /** Who votes, as the last committed change of membership says. */
   get votersCommitted(): ReadonlySet<bigint> {
-    return this.#votersCommitted()
+    return this.#configuration().voters
   }
 
   /** The machine whose membership is being changed now. */
@@ -189,18 +191,34 @@ export class Cluster {
 
   /**
    * A member loses power, and its disk is damaged meanwhile. The atlas: with every member that may have to be replaced
-   * at one time, a quorum of whole ones is left.
+   * at one time, a quorum of whole ones is left, by the voters that those know of.
    */
   damage(node: SimulatedNode, kind: Damage): boolean {
-    const voters = this.foremost?.membership.votingMembers() ?? []
-    const spare = voters.length - (Math.floor(voters.length / 2) + 1)
+    const { voters, index } = this.#configuration()
+    const spare = voters.size - (Math.floor(voters.size / 2) + 1)
     const damaged = this.nodes.filter(({ isDamaged }) => isDamaged)
-    const isVoter = voters.some(({ id }) => id === node.memberId)
+    const isVoter = node.memberId !== undefined && voters.has(node.memberId)
     if (this.isReplacing || !isVoter || damaged.length >= spare || damaged.includes(node))
       return false
+    if (!this.#isKnownBeside(node, voters, index)) return false
     this.crash(node, 'power-loss')
     node.isDamaged = damage(node.disk, kind, this.#prng)
     return node.isDamaged
+  }
+
+  /**
+   * Whether every whole voter but `node` has on its disk that this change of voters is committed. One that has not
+   * counts by the voters before, of which too few may be left.
+   */
+  #isKnownBeside(node: SimulatedNode, voters: ReadonlySet<bigint>, index: number): boolean {
+    for (const other of this.nodes) {
+      const { memberId, isDamaged, disk } = other
+      if (other === node || isDamaged || memberId === undefined || !voters.has(memberId)) continue
+      const log = new DurableLog(disk)
+      log.look()
+      if ((log.hardState?.commit ?? 0) < index) return false
+    }
+    return true
   }
 
   /** Adds one machine more, as a learner first. */

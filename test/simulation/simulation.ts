@@ -100,7 +100,7 @@ export class Simulation {
       this.#world,
       this.#options,
       [observer.inner, ...(adapters ?? []), observer.outer],
-      () => membership.voters,
+      () => membership.last,
       (node) => observer.afterEvent(node),
     )
     this.#cluster.network.onSent = ({ place }, message) => {

@@ -8,12 +8,15 @@ import type { Checker, Commit } from './checker.js'
 /** As the simulated members have it. */
 const LEARNERS_MAX = 1
 
-interface Configuration {
+export interface Configuration {
   /** It holds from the entry after this one on. */
   readonly index: number
   readonly voters: ReadonlySet<bigint>
   readonly learners: ReadonlySet<bigint>
 }
+
+/** Before the first change. */
+export const NOBODY: Configuration = { index: 0, voters: new Set(), learners: new Set() }
 
 /**
  * Who may vote follows from the committed changes of membership and from nothing else: one member
@@ -22,7 +25,7 @@ interface Configuration {
 export class MembershipChanges implements Checker {
   readonly #world: World
   /** One for each change that was committed, oldest first. */
-  readonly #configurations: Configuration[] = [{ index: 0, voters: new Set(), learners: new Set() }]
+  readonly #configurations: Configuration[] = [NOBODY]
 
   /** Which changes make sense at all. */
   readonly #rules = new Membership({ clusterId: clusterId(0n), learnersMax: LEARNERS_MAX })
@@ -43,9 +46,9 @@ export class MembershipChanges implements Checker {
     return found
   }
 
-  /** Who votes after the last committed change. */
-  get voters(): ReadonlySet<bigint> {
-    return this.#configurations.at(-1)?.voters ?? new Set()
+  /** As the last committed change made it. */
+  get last(): Configuration {
+    return this.#configurations.at(-1) ?? NOBODY
   }
 
   onCommitted({ entry }: Commit): void {
@@ -53,12 +56,12 @@ export class MembershipChanges implements Checker {
     const verdict = this.#rules.validate(ConfChange.decode(entry.data))
     if (verdict.kind !== 'valid') return
     this.#rules.apply(verdict.change, { tree: undefined, rows: undefined })
-    const last = this.#configurations.at(-1)
+    const { last } = this
     const voters = new Set<bigint>(this.#rules.votingMembers().map(({ id }) => id))
     const learners = new Set<bigint>(this.#rules.learners().map(({ id }) => id))
     this.#configurations.push({ index: entry.index, voters, learners })
-    const changed = [...voters, ...(last?.voters ?? [])].filter(
-      (id) => voters.has(id) !== (last?.voters.has(id) ?? false),
+    const changed = [...voters, ...last.voters].filter(
+      (id) => voters.has(id) !== last.voters.has(id),
     )
     if (changed.length > 1)
       this.#world.fail('membership', `entry ${entry.index} changes ${changed.length} voters`)

@@ -1,4 +1,5 @@
 import type { ProposalOutcome } from '../../../src/member/proposals.js'
+import { NOBODY } from '../checkers/membership-changes.js'
 import { Cluster } from '../cluster.js'
 import type { SimulatedNode } from '../node.js'
 import { drawFirst, type SimulationOptions } from '../options.js'
@@ -19,8 +20,13 @@ export class Scenario {
     const network = { ...drawn.network, lossPerMille: 0, duplicatePerMille: 0 }
     const options = { ...drawn, memberCount: 3, network, ...change }
     this.world = new World(seed, undefined)
-    const noVoters = (): ReadonlySet<bigint> => new Set()
-    this.cluster = new Cluster(this.world, options, [], noVoters, () => undefined)
+    this.cluster = new Cluster(
+      this.world,
+      options,
+      [],
+      () => NOBODY,
+      () => undefined,
+    )
     this.cluster.start()
   }
 
