@@ -70,13 +70,15 @@ export class Compaction {
   }
 
   /**
-   * Accepts a compaction that the store has made visible already. `previous` is the one before it.
+   * Accepts a compaction that the store has made visible already. `previous` is the one before it;
+   * undefined for a compaction that a restart cut off: rows that its hash would have to cover may be
+   * gone, so it has none, as in etcd.
    */
-  schedule(main: number, previous: number): void {
+  schedule(main: number, previous: number | undefined): void {
     failpoint('compactBeforeCommitScheduledCompact')
     this.#state.rows.putMeta(SCHEDULED, encodeRowKey(main, 0, false))
     failpoint('compactAfterCommitScheduledCompact')
-    if (!this.#options.hashesRows) {
+    if (!this.#options.hashesRows || previous === undefined) {
       this.#nextMain = main
       return
     }

@@ -152,7 +152,9 @@ export class MvccStore implements RestoreTarget {
     state.currentRevision = Math.max(state.currentRevision, state.compactedRevision, pending)
     for (const [key, lease] of this.#restoredLeases) state.attachments.attach(lease, key)
     this.#restoredLeases.clear()
-    if (pending > state.compactedRevision) this.compact(pending)
+    if (pending <= state.compactedRevision) return
+    state.compactedRevision = pending
+    this.#compaction.schedule(pending, undefined)
   }
 
   /** Reads a range at once. For more than some thousand keys use `openRange`. */
