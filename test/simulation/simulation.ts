@@ -277,9 +277,11 @@ export class Simulation {
     for (const watcher of [...this.#watchers, ...this.#v2Watchers]) watcher.close()
     await this.#until(() => false, SECOND_US)
     await this.#until(() => this.#isSettled(), LIVENESS_US)
-    await this.#until(() => this.#leak() === undefined, QUIET_US)
+    await this.#until(() => this.#leak() === undefined && this.#isSettled(), QUIET_US)
     const leak = this.#leak()
     if (leak !== undefined) this.#world.fail('leak', leak)
+    // A lease may have ended a moment ago.
+    await this.#until(() => this.#isSettled(), LIVENESS_US)
   }
 
   #leak(): string | undefined {
