@@ -71,8 +71,8 @@ export class Compaction {
 
   /**
    * Accepts a compaction that the store has made visible already. `previous` is the one before it;
-   * undefined for a compaction that a restart cut off: rows that its hash would have to cover may be
-   * gone, so it has none, as in etcd.
+   * undefined for one that a restart cut off: rows that its hash would have to cover may be gone,
+   * so it has none, as in etcd.
    */
   schedule(main: number, previous: number | undefined): void {
     failpoint('compactBeforeCommitScheduledCompact')
