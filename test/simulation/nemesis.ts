@@ -5,6 +5,7 @@ import { Operator } from './operator.js'
 import { FAULTS, type FaultKind } from './options.js'
 import { REACHED_FAILPOINTS } from './simulated-seam.js'
 import type { Prng } from './world/prng.js'
+import type { World } from './world/world.js'
 
 /** Brings the faults of the run's options over the cluster, at random times. */
 export class Nemesis {
@@ -186,14 +187,23 @@ export class Nemesis {
   }
 }
 
-/** Asks all members for their hash at one revision: equal compaction, equal hash. */
+/**
+ * Asks all members for their hash at the newest revision that all have, and at those they compacted to, for which a
+ * member keeps what it computed before the rows went: equal compaction, equal hash.
+ */
 export function compareHashes(cluster: Cluster): boolean {
-  const { world } = cluster
   const askable = cluster.nodes.filter(({ isUp, member }) => isUp && member?.isServing === true)
-  const at = Math.min(...askable.map(({ member }) => member?.currentRevision ?? 0))
-  if (askable.length < 2 || at < 1) return false
+  const newest = Math.min(...askable.map(({ member }) => member?.currentRevision ?? 0))
+  if (askable.length < 2 || newest < 1) return false
+  const compacted = askable.map(({ member }) => member?.store.compactedRevision ?? 0)
+  const revisions = new Set([newest, ...compacted.filter((at) => at >= 1 && at <= newest)])
+  for (const revision of revisions) compareHashesAt(cluster.world, askable, revision)
+  return true
+}
+
+function compareHashesAt(world: World, nodes: readonly SimulatedNode[], at: number): void {
   const found = new Map<number, { readonly hash: number; readonly place: number }>()
-  for (const node of askable) {
+  for (const node of nodes) {
     const { store } = node.member ?? {}
     node.run(node.incarnation, () => {
       const live = store?.range({ key: '\0', end: '\0', revision: at, isCountOnly: true })
@@ -211,5 +221,4 @@ export function compareHashes(cluster: Cluster): boolean {
       })
     })
   }
-  return true
 }
