@@ -98,6 +98,14 @@ export function areLevel(nodes: readonly SimulatedNode[]): boolean {
   )
 }
 
+/** The end of the longest log. */
+export const lastIndexOf = (nodes: readonly SimulatedNode[]): number =>
+  Math.max(...nodes.map(({ member }) => member?.lastIndex ?? 0))
+
+/** Whether all are up and have applied the entry at `index`. */
+export const haveApplied = (nodes: readonly SimulatedNode[], index: number): boolean =>
+  nodes.every(({ isUp, member }) => isUp && (member?.appliedIndex ?? 0) >= index)
+
 /** Whether a leader leads the core, and all of it is equal with nothing left to do. */
 export function isCoreSettled({ nodes, outside }: Core): boolean {
   const term = Math.max(...nodes.map(({ member }) => member?.term ?? 0))
