@@ -55,11 +55,15 @@ function flip(path: string, offset: number): void {
   writeFileSync(path, bytes)
 }
 
-/** Bytes of a log segment that are used: the rest is zeros. */
+/** Bytes of a log segment that have records: the rest is zeros, which a record may end with as well. */
 function usedBytes(path: string): number {
   const bytes = readFileSync(path)
-  let end = bytes.length
-  while (end > 0 && bytes[end - 1] === 0) end -= 1
+  let end = 0
+  while (end + RECORD_ALIGNMENT <= bytes.length) {
+    const recordBytes = bytes.readUInt32LE(end)
+    if (recordBytes === 0) break
+    end += RECORD_ALIGNMENT * Math.ceil((RECORD_ALIGNMENT + recordBytes) / RECORD_ALIGNMENT)
+  }
   return end
 }
 
@@ -169,8 +173,7 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
     test('a write that was cut off is mended, and kept in a copy', async () => {
       await expectMended(() => {
         const path = newest(wal(), /\.wal$/)
-        const end = RECORD_ALIGNMENT * Math.ceil(tail(0) / RECORD_ALIGNMENT)
-        const used = readFileSync(path).subarray(0, end)
+        const used = readFileSync(path).subarray(0, tail(0))
         writeFileSync(path, Buffer.concat([used, tornRecord(), Buffer.alloc(100, 'x')]))
       })
       expect(filesOf(wal(), /\.broken$/)).toHaveLength(1)
