@@ -8,32 +8,13 @@ import { V2_CODES, type V2ErrorCode } from '../base/v2-errors.js'
 import { AUTH_NAMESPACE } from '../base/v2-paths.js'
 import type { V2Event } from '../v2store/event.js'
 import type { V2Result } from '../v2store/operations.js'
+import { type V2Operation, V2Request } from '../wire/v2-request.js'
 import { AuthFailure } from './auth-failure.js'
-import type { KeyOperation } from './key-request.js'
 import type { V2Source } from './source.js'
 
 const ENABLED = `${AUTH_NAMESPACE}/enabled`
 const USERS = `${AUTH_NAMESPACE}/users/`
 const ROLES = `${AUTH_NAMESPACE}/roles/`
-
-const NOTHING: KeyOperation = {
-  Method: '',
-  Path: '',
-  Val: '',
-  Dir: false,
-  PrevValue: '',
-  PrevIndex: 0,
-  PrevExist: undefined,
-  Expiration: 0n,
-  Wait: false,
-  Since: 0,
-  Recursive: false,
-  Sorted: false,
-  Quorum: false,
-  Time: 0n,
-  Stream: false,
-  Refresh: undefined,
-}
 
 /** Whether a failure is the store's with this code. */
 export const isStoreError = (thrown: unknown, code: V2ErrorCode): boolean =>
@@ -161,9 +142,9 @@ export class AuthTree {
     await this.#propose({ Method: 'DELETE', Path, PrevExist: true })
   }
 
-  #propose(operation: Partial<KeyOperation>): Promise<V2Event> {
+  #propose(operation: Partial<V2Operation>): Promise<V2Event> {
     return new Promise((resolve, reject) => {
-      this.#source.propose({ ...NOTHING, ...operation }, (outcome) => {
+      this.#source.propose(V2Request.create(operation), (outcome) => {
         if (outcome.kind === 'failed') reject(AuthFailure.internal(outcome.reason))
         else if (outcome.result.kind === 'event') resolve(outcome.result.event)
         else if (outcome.result.kind === 'error') {
