@@ -170,8 +170,7 @@ async function run(member: MemberProcess, command: Command, client: Client): Pro
   const text = `stdout:\n${stdout}\nstderr:\n${stderr}\nexit code: ${code}`
   const shown = masked(text, member)
   // Members are listed by their ids, which say nothing.
-  const isUnordered = args[0] === 'member'
-  return isUnordered ? shown.split(/\n|,/).sort().join('\n') : shown
+  return args[0] === 'member' ? shown.split(/\n|,/).sort().join('\n') : shown
 }
 
 function masked(text: string, member: MemberProcess): string {
@@ -184,7 +183,6 @@ function masked(text: string, member: MemberProcess): string {
     .replace(/\b[0-9a-f]{13,16}\b/g, 'ID')
     .replace(/"expiration":"[^"]*"/g, '"expiration":"T"')
     .replace(/"ttl":\d+/g, '"ttl":0')
-    .replace(/^\d{4}-\d\d-\d\d [\d:.]+ /gm, 'TIME ')
 }
 
 /** A tree as a snapshot holds it, for `import`, which only the client of 2.3 has. */
