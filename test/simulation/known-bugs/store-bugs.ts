@@ -1,11 +1,12 @@
 import { revision } from '../../../src/base/ids.js'
 import type { Member } from '../../../src/member/member.js'
-import type { MvccStore } from '../../../src/mvcc/mvcc-store.js'
+import { Compaction } from '../../../src/mvcc/compaction.js'
+import { MvccStore } from '../../../src/mvcc/mvcc-store.js'
 import type { V3Request } from '../../../src/wire/raft-envelope.js'
 import type { PutResponse } from '../../../src/wire/rpc.js'
 import type { SimulatedNode } from '../node.js'
 import type { KnownBug } from './known-bug.js'
-import { shaped } from './tools.js'
+import { replaced, shaped } from './tools.js'
 
 /** The state that follows from the log. */
 export const STORE_BUGS: readonly KnownBug[] = [
@@ -83,6 +84,39 @@ export const STORE_BUGS: readonly KnownBug[] = [
         store.compact = (wanted) => compact(Math.min(store.currentRevision, wanted + 1))
       },
     }),
+  },
+  {
+    name: 'a compaction that a restart cut off is hashed anew',
+    foundBy: ['equal-hash'],
+    shape: shaped(
+      { crash: 6, 'power-loss': 2, 'check-hashes': 10 },
+      { compact: 20, put: 40, delete: 10 },
+      { compactionBatchLimit: 1, compactionSleepMs: 100 },
+    ),
+    install: () => {
+      let restored: MvccStore | undefined
+      const restore = replaced(
+        MvccStore.prototype,
+        'finishRestore',
+        (original) =>
+          function (this: MvccStore): void {
+            restored = this
+            original.call(this)
+          },
+      )
+      const schedule = replaced(
+        Compaction.prototype,
+        'schedule',
+        (original) =>
+          function (this: Compaction, main: number, previous: number | undefined): void {
+            original.call(this, main, previous ?? restored?.finishedCompactRevision)
+          },
+      )
+      return () => {
+        restore()
+        schedule()
+      }
+    },
   },
   {
     name: 'an entry is left out at apply after a restart',
