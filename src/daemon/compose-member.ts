@@ -103,6 +103,7 @@ export async function composeMember<Network extends PeerNetwork>(
   const wal = new DurableLog({
     wal: start.wal,
     snapshots: options.snapshotFiles,
+    snapshotIndex,
     clock,
     walFilesMax: options.walFilesMax,
     snapshotFilesMax: options.snapshotFilesMax,

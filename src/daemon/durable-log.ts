@@ -1,3 +1,4 @@
+import { type LogIndex, logIndex } from '../base/ids.js'
 import type { Done, MemberLog } from '../member/member-parts.js'
 import type { Clock } from '../ports/clock.js'
 import type { SnapshotFiles } from '../snapshot/snapshot-files.js'
@@ -36,12 +37,16 @@ export class DurableLog implements MemberLog {
   readonly #snapshotFilesMax: number
   readonly #beforeBlocking: () => void
   readonly #saves: { readonly snapshot: Snapshot; readonly done: Done }[] = []
+  /** Index of the newest snapshot that the log has a record of. */
+  #backed: LogIndex
   #slowShare = 0
   #writesSinceProbe = 0
 
   constructor(options: {
     readonly wal: Wal
     readonly snapshots: SnapshotFiles
+    /** Index of the snapshot that the log goes on from; 0 = none. */
+    readonly snapshotIndex: LogIndex
     readonly clock: Clock
     readonly walFilesMax: number
     readonly snapshotFilesMax: number
@@ -50,6 +55,7 @@ export class DurableLog implements MemberLog {
   }) {
     this.#wal = options.wal
     this.#snapshots = options.snapshots
+    this.#backed = options.snapshotIndex
     this.#clock = options.clock
     this.#walFilesMax = options.walFilesMax
     this.#snapshotFilesMax = options.snapshotFilesMax
@@ -83,7 +89,10 @@ export class DurableLog implements MemberLog {
       }
       const { index, term, confState } = save.snapshot.metadata
       this.#wal.saveSnapshot({ index, term, confState }, (failure) => {
-        if (failure === undefined) this.#wal.releaseTo(index)
+        if (failure === undefined) {
+          this.#wal.releaseTo(index)
+          this.#backed = logIndex(Math.max(this.#backed, index))
+        }
         finish(failure)
       })
     })
@@ -92,7 +101,7 @@ export class DurableLog implements MemberLog {
   /** Removes what is kept beyond `--max-wals` and `--max-snapshots`. */
   purge(): void {
     this.#wal.purge(this.#walFilesMax)
-    this.#snapshots.purge(this.#snapshotFilesMax)
+    this.#snapshots.purge(this.#snapshotFilesMax, this.#backed)
   }
 
   close(done: Done): void {

@@ -1,4 +1,5 @@
 import { mark } from '../base/buggify.js'
+import type { LogIndex } from '../base/ids.js'
 import { invariant } from '../base/invariant.js'
 import type { Disk, DiskError, DiskFile } from '../ports/disk.js'
 import type { Log } from '../ports/log.js'
@@ -124,11 +125,12 @@ export class SnapshotFiles {
 
   /**
    * Removes the oldest snapshots while there are more than `filesMax` (0 = keeps all), and the
-   * databases that came with snapshots older than the oldest that stays. Returns the names. Throws
-   * DiskError.
+   * databases that came with snapshots older than the oldest that stays. `backed` is the index of
+   * the newest snapshot that the log has a record of: newer ones stay and do not count, as after a
+   * crash the log goes on from that one. Returns the names. Throws DiskError.
    */
-  purge(filesMax: number): readonly string[] {
-    const names = this.list()
+  purge(filesMax: number, backed: LogIndex): readonly string[] {
+    const names = this.list().filter((name) => (parseSnapshotName(name)?.index ?? 0) <= backed)
     const kept = filesMax === 0 ? names : names.slice(0, filesMax)
     const oldest = kept.at(-1)
     const oldestIndex = oldest === undefined ? undefined : parseSnapshotName(oldest)?.index

@@ -175,14 +175,20 @@ describe('the directory', () => {
   test('purging keeps the newest and the databases that belong to them', () => {
     for (const index of [1, 2, 3, 4]) put(nameOf(index))
     for (const index of [1, 2, 3]) put(`000000000000000${index}.snap.db`)
-    expect(files.purge(9)).toEqual([])
-    expect(files.purge(2)).toEqual([
+    expect(files.purge(9, logIndex(4))).toEqual([])
+    expect(files.purge(2, logIndex(4))).toEqual([
       nameOf(2),
       nameOf(1),
       '0000000000000001.snap.db',
       '0000000000000002.snap.db',
     ])
-    expect(files.purge(0)).toEqual([])
+    expect(files.purge(0, logIndex(4))).toEqual([])
     expect(files.list()).toEqual([nameOf(4), nameOf(3)])
+  })
+
+  test('purging leaves the one that the log goes on from beside newer ones without a record', () => {
+    for (const index of [1, 2, 3]) put(nameOf(index))
+    expect(files.purge(1, logIndex(2))).toEqual([nameOf(1)])
+    expect(files.list()).toEqual([nameOf(3), nameOf(2)])
   })
 })
