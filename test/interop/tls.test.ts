@@ -5,7 +5,7 @@ import { connect } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Authority, type CertificateFiles } from './support/certificates.js'
 import { Cluster, temporaryFolder } from './support/cluster.js'
-import { etcdctl, type Output } from './support/etcdctl.js'
+import { etcdctl, mustEtcdctl, type Output } from './support/etcdctl.js'
 import { logsOnFailure } from './support/logs-on-failure.js'
 import { describeWith } from './support/requirements.js'
 import { until } from './support/until.js'
@@ -55,7 +55,9 @@ for (const kinds of [['ours', 'ours', 'ours'] as const, ['etcd', 'ours', 'ours']
     const secure = (): readonly string[] => [
       ...['--cacert', authority.caFile, '--cert', client.certFile, '--key', client.keyFile],
     ]
-    const run = (args: readonly string[]): Promise<Output> =>
+    const run = (args: readonly string[]): Promise<string> =>
+      mustEtcdctl({ endpoints: cluster.endpoints, args })
+    const refused = (args: readonly string[]): Promise<Output> =>
       etcdctl({ endpoints: cluster.endpoints, args: ['--command-timeout', '3s', ...args] })
 
     beforeAll(async () => {
@@ -82,19 +84,19 @@ for (const kinds of [['ours', 'ours', 'ours'] as const, ['etcd', 'ours', 'ours']
     })
 
     test('etcdctl with --cacert, --cert and --key works', async () => {
-      expect(await run([...secure(), 'put', 'over', 'tls'])).toMatchObject({ stdout: 'OK\n' })
-      expect(await run([...secure(), 'get', 'over'])).toMatchObject({ stdout: 'over\ntls\n' })
+      expect(await run([...secure(), 'put', 'over', 'tls'])).toBe('OK')
+      expect(await run([...secure(), 'get', 'over'])).toBe('over\ntls')
       const list = await run([...secure(), 'member', 'list'])
-      expect(list.stdout.trim().split('\n')).toHaveLength(3)
+      expect(list.split('\n')).toHaveLength(3)
     })
 
     test('etcdctl without a certificate, or with one of another CA, is refused', async () => {
-      const without = await run(['--cacert', authority.caFile, 'get', 'over'])
+      const without = await refused(['--cacert', authority.caFile, 'get', 'over'])
       expect(without).toMatchObject({ code: 1, stdout: '' })
       const stranger = await (await Authority.create(folder, 'other-ca')).issue('stranger')
       const { certFile, keyFile } = stranger
       const files = ['--cacert', authority.caFile, '--cert', certFile, '--key', keyFile]
-      expect(await run([...files, 'get', 'over'])).toMatchObject({ code: 1, stdout: '' })
+      expect(await refused([...files, 'get', 'over'])).toMatchObject({ code: 1, stdout: '' })
       const plain = cluster.endpoints.map((url) => url.replace('https', 'http'))
       expect(
         await etcdctl({ endpoints: plain, args: ['--command-timeout', '3s', 'get', 'over'] }),
@@ -106,7 +108,7 @@ for (const kinds of [['ours', 'ours', 'ours'] as const, ['etcd', 'ours', 'ours']
       const before = await shownSerial(url, client)
       await authority.issue('server')
       await until('the new certificate', async () => (await shownSerial(url, client)) !== before)
-      expect(await run([...secure(), 'get', 'over'])).toMatchObject({ stdout: 'over\ntls\n' })
+      expect(await run([...secure(), 'get', 'over'])).toBe('over\ntls')
     })
 
     test('a member that is killed and restarted finds its peers again', async () => {
@@ -128,8 +130,8 @@ describeWith(['daemon', 'etcdctl'], '--auto-tls and --peer-auto-tls', () => {
       await succeeds(endpoints, [...trusting, 'endpoint', 'health'])
       await succeeds(endpoints.slice(0, 1), [...trusting, 'put', 'auto', 'tls'])
       const read = [...trusting, 'get', 'auto']
-      const answer = await etcdctl({ endpoints: endpoints.slice(1, 2), args: read })
-      expect(answer.stdout).toBe('auto\ntls\n')
+      const answer = await mustEtcdctl({ endpoints: endpoints.slice(1, 2), args: read })
+      expect(answer).toBe('auto\ntls')
     } catch (error) {
       throw new Error(`${String(error)}\n${cluster.logs()}`)
     } finally {

@@ -27,6 +27,9 @@ export interface EtcdctlOptions {
 /** What comes within this time after "enough" is still seen: one event too many must not go unnoticed. */
 const AFTERMATH_MS = 150
 
+/** What must succeed is not given up after etcdctl's two seconds to connect, and five to be answered. */
+const PATIENCE = ['--dial-timeout', '10s', '--command-timeout', '15s']
+
 /** Runs etcdctl. Only the variables named here reach it. Output bytes are kept as latin1 characters. */
 export function etcdctl(options: EtcdctlOptions): Promise<Output> {
   const {
@@ -64,7 +67,8 @@ export function etcdctl(options: EtcdctlOptions): Promise<Output> {
 
 /** As `etcdctl`, but a failure throws with everything it said. Gives the standard output without the last newline. */
 export async function mustEtcdctl(options: EtcdctlOptions): Promise<string> {
-  const { stdout, stderr, code } = await etcdctl(options)
+  const args = [...(options.api === '2' ? [] : PATIENCE), ...options.args]
+  const { stdout, stderr, code } = await etcdctl({ ...options, args })
   if (code !== 0 && options.enough === undefined) {
     throw new Error(`etcdctl ${options.args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
   }
