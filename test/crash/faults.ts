@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { bytesFromLatin1 } from '../../src/base/latin1.js'
 import { DeleteRangeRequest } from '../../src/wire/rpc.js'
 import type { MemberProcess } from '../interop/support/member-process.js'
-import { pause, until } from '../interop/support/until.js'
+import { pause } from '../interop/support/until.js'
 import { Arena } from './arena.js'
 import type { Flow } from './peer-proxy.js'
 import { pick, type Random } from './random.js'
@@ -274,10 +274,10 @@ async function wipe(context: FaultContext): Promise<string> {
   const member = pick(context.random, candidates)
   const id = await cluster.idOf(member)
   await member.kill()
-  await until('removed', () => cluster.ctl(['member', 'remove', id]))
+  await cluster.strike(id)
   member.wipe()
   const { peerUrl } = member.options
-  await until('added', () => cluster.ctl(['member', 'add', member.name, '--peer-urls', peerUrl]))
+  await cluster.announce(member.name, peerUrl)
   member.start(cluster.joinFlags(), { GOFAIL_FAILPOINTS: 'beforeApplyOneConfChange=sleep(30)' })
   return member.name
 }

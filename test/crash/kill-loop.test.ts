@@ -34,10 +34,10 @@ async function killAndRestart(cluster: Cluster, member: MemberProcess): Promise<
 async function wipeAndReAdd(cluster: Cluster, member: MemberProcess): Promise<void> {
   const id = await cluster.idOf(member)
   await member.kill()
-  await until('removed', () => cluster.ctl(['member', 'remove', id]))
+  await cluster.strike(id)
   member.wipe()
   const { peerUrl } = member.options
-  await until('added', () => cluster.ctl(['member', 'add', member.name, '--peer-urls', peerUrl]))
+  await cluster.announce(member.name, peerUrl)
   await pause(DOWN_MS)
   member.start(cluster.joinFlags())
   await cluster.healthy(60_000)

@@ -36,6 +36,24 @@ export function temporaryFolder(name: string): string {
 }
 
 /**
+ * Asks again until it is done. What timed out, as without a leader, may be done all the same: then, and only then,
+ * `alreadyDone` is as good as a success.
+ */
+async function changeMembers(options: EtcdctlOptions, alreadyDone: string): Promise<void> {
+  let isAskedBefore = false
+  await until(options.args.join(' '), async () => {
+    try {
+      await mustEtcdctl(options)
+    } catch (error) {
+      const isDone = isAskedBefore && String(error).includes(alreadyDone)
+      isAskedBefore ||= /timed out|deadline exceeded/.test(String(error))
+      if (!isDone) throw error
+    }
+    return true
+  })
+}
+
+/**
  * Members as child processes on free ports of 127.0.0.1, of either kind or both.
  * `flags` go to every member.
  */
@@ -229,11 +247,7 @@ export class Cluster {
     const { name } = member
     const { peerUrl } = member.options
     const learner = options.isLearner === true ? ['--learner'] : []
-    await until('member added', async () => {
-      const args = ['member', 'add', name, '--peer-urls', peerUrl, ...learner]
-      await mustEtcdctl({ endpoints: running, args })
-      return true
-    })
+    await this.announce(name, peerUrl, { endpoints: running, flags: learner })
     member.start(this.joinFlags())
     if (options.isLearner !== true) await this.healthy()
     else this.#learners.add(member)
@@ -252,12 +266,25 @@ export class Cluster {
   async remove(member: MemberProcess): Promise<void> {
     const id = await this.idOf(member)
     const rest = this.endpoints.filter((endpoint) => endpoint !== member.clientUrl)
-    await until('member removed', async () => {
-      await mustEtcdctl({ endpoints: rest, args: ['member', 'remove', id] })
-      return true
-    })
+    await this.strike(id, rest)
     this.members.splice(this.members.indexOf(member), 1)
     await member.kill()
+  }
+
+  /** `member add`, until it is there. */
+  announce(
+    name: string,
+    peerUrl: string,
+    options: Readonly<{ endpoints?: readonly string[]; flags?: Flags }> = {},
+  ): Promise<void> {
+    const { endpoints = this.endpoints, flags = [] } = options
+    const args = ['member', 'add', name, '--peer-urls', peerUrl, ...flags]
+    return changeMembers({ endpoints, args }, 'Peer URLs already exists')
+  }
+
+  /** `member remove`, until it is gone. */
+  strike(id: string, endpoints = this.endpoints): Promise<void> {
+    return changeMembers({ endpoints, args: ['member', 'remove', id] }, 'member not found')
   }
 
   /** HashKV of every running member at one revision, once all have reached it: one value when they agree. */
