@@ -18,11 +18,13 @@ describeWith(['daemon', 'etcdctl'], 'three members of ours', () => {
   afterAll(() => cluster?.destroy())
 
   test('each lists the three, and all agree on one leader', async () => {
-    const lists = await Promise.all(
-      cluster.members.map((at) => cluster.ctl(['member', 'list'], { at })),
-    )
-    expect(new Set(lists).size).toBe(1)
-    expect(lists[0]?.split('\n')).toHaveLength(3)
+    // Each tells what it has applied: the name of who was ready last may still be on its way.
+    const [list] = await until('one list', async () => {
+      const lists = cluster.members.map((at) => cluster.ctl(['member', 'list'], { at }))
+      const different = new Set(await Promise.all(lists))
+      return different.size === 1 && [...different]
+    })
+    expect(list?.split('\n')).toHaveLength(3)
     const leader = await cluster.leader()
     expect(cluster.members).toContain(leader)
     const table = await cluster.ctl(['endpoint', 'status', '-w', 'table'])
@@ -111,9 +113,12 @@ describeWith(['daemon', 'etcdctl'], 'three members of ours', () => {
     const urls = `${learner.options.peerUrl},http://127.0.0.1:${await freePort()}`
     const updated = await cluster.ctl(['member', 'update', listed.id, '--peer-urls', urls])
     expect(updated).toMatch(new RegExp(`Member +${listed.id} updated in cluster `))
-    expect(await cluster.ctl(['member', 'list'])).toContain(urls)
+    // A list is what one member has applied, which need not be the one that was asked for the change.
+    await until('the update is listed', async () =>
+      (await cluster.ctl(['member', 'list'])).includes(urls),
+    )
     await cluster.remove(learner)
-    expect(await cluster.memberList()).toHaveLength(3)
+    await until('three are listed', async () => (await cluster.memberList()).length === 3)
   })
 
   test('a removed member stops by itself, and does not serve again', async () => {
@@ -121,7 +126,7 @@ describeWith(['daemon', 'etcdctl'], 'three members of ours', () => {
     const id = await cluster.idOf(member)
     cluster.members.splice(cluster.members.indexOf(member), 1)
     try {
-      await until('removed', () => cluster.ctl(['member', 'remove', id]))
+      await cluster.strike(id)
       expect(await member.ended()).toMatchObject({ code: 0, signal: null })
       const words = 'the member has been permanently removed from the cluster'
       expect(member.log()).toContain(words)
@@ -138,8 +143,8 @@ describeWith(['daemon', 'etcdctl'], 'three members of ours', () => {
     await cluster.ctl(['put', 'last', 'word'])
     for (const member of cluster.members) {
       const ending = await member.stop()
+      // Who takes too long is killed.
       expect(ending).toMatchObject({ code: null, signal: 'SIGTERM' })
-      expect(ending.tookMs).toBeLessThan(10_000)
       member.start()
       await cluster.healthy()
     }

@@ -30,12 +30,15 @@ const MESSAGES = [
   'discovery failed',
 ]
 
-/** The cluster as this member tells other members of it. */
-const listed = async ({ options }: MemberProcess): Promise<string[]> => {
-  const answer = await (await fetch(`${options.peerUrl}/members`)).json()
-  const members = answer as { name: string; peerURLs: string[] }[]
-  return members.map(({ name, peerURLs }) => `${name}=${peerURLs.join()}`).sort()
-}
+/** The cluster as this member tells other members of it; the name of who was ready last may still be on its way. */
+const expectListed = ({ name: own, options }: MemberProcess, expected: string[]) =>
+  until(`${own} lists all`, async () => {
+    const answer = await (await fetch(`${options.peerUrl}/members`)).json()
+    const members = answer as { name: string; peerURLs: string[] }[]
+    const listed = members.map(({ name, peerURLs }) => `${name}=${peerURLs.join()}`).sort()
+    expect(listed).toEqual(expected)
+    return true
+  })
 
 /** Names, ids and ports differ between two members; everything else of their lines should not. */
 function common(lines: readonly LogLine[], member: MemberProcess): unknown {
@@ -103,7 +106,7 @@ describeWith(['daemon', 'etcd'], 'v2 discovery', () => {
     for (const kind of kinds) members.push(await company.start(kind, flags))
     await company.healthy(members)
     const expected = members.map(({ name, options }) => `${name}=${options.peerUrl}`).sort()
-    for (const member of members) expect(await listed(member)).toEqual(expected)
+    for (const member of members) await expectListed(member, expected)
 
     // One more is kept out; the members go on with the service's data gone from their flags.
     const late = await company.start('ours', flags)
@@ -114,7 +117,7 @@ describeWith(['daemon', 'etcd'], 'v2 discovery', () => {
     await first.kill()
     first.start(['--logger=zap', '--discovery', 'http://127.0.0.1:1/nowhere'])
     await company.healthy(members)
-    expect(await listed(first)).toEqual(expected)
+    await expectListed(first, expected)
     await Promise.all(members.map((member) => member.kill()))
   })
 

@@ -45,11 +45,10 @@ const programs: Readonly<Record<MemberKind, readonly string[]>> = {
 /** The command, without flags, that starts a member of this kind. */
 export const programOf = (kind: MemberKind): readonly string[] => programs[kind]
 
-/** How a process ended: its exit code, or the signal that ended it, and how long that took in milliseconds. */
+/** How a process ended: its exit code, or the signal that ended it. */
 export interface Ending {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
-  readonly tookMs: number
 }
 
 export interface MemberOptions {
@@ -105,12 +104,7 @@ export function spawnLogged(
 
 /** The end of a process that was started; at once when it has ended already. */
 export function endingOf(child: ChildProcess): Promise<Ending> {
-  const since = Date.now()
-  const now = (): Ending => ({
-    code: child.exitCode,
-    signal: child.signalCode,
-    tookMs: Date.now() - since,
-  })
+  const now = (): Ending => ({ code: child.exitCode, signal: child.signalCode })
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(now())
   return new Promise((resolve) => child.once('exit', () => resolve(now())))
 }
