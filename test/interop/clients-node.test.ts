@@ -58,14 +58,15 @@ describeWith(['daemon', 'etcdctl'], 'etcd3 of npm', () => {
   })
 
   test('a lease lives while it is kept alive, and its keys go with it', async () => {
-    const lease = client.lease(2)
+    // Longer than the machine may stall between two of its signs of life.
+    const lease = client.lease(5)
     await lease.put('node/leased').value('x')
-    await pause(4000)
+    await pause(8000)
     expect(await client.get('node/leased').string()).toBe('x')
     await lease.revoke()
     expect(await client.get('node/leased').string()).toBeNull()
 
-    const left = client.lease(2)
+    const left = client.lease(5)
     await left.put('node/left').value('x')
     left.release()
     await until('the lease expires', async () => (await client.get('node/left').string()) === null)

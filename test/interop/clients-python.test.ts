@@ -13,7 +13,7 @@ function session(clientUrl: string): Promise<string> {
   const { hostname, port } = new URL(clientUrl)
   const script = join(ROOT, 'test/interop/support/clients.py')
   return new Promise((resolve) => {
-    const options = { encoding: 'utf8', timeout: 60_000 } as const
+    const options = { encoding: 'utf8', timeout: 120_000 } as const
     execFile('/usr/bin/python3', [script, hostname, port], options, (_error, stdout, stderr) =>
       resolve(`${stdout}${stderr}`),
     )
