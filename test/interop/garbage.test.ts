@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { Authority } from './support/certificates.js'
 import { Cluster, temporaryFolder } from './support/cluster.js'
 import { etcdctl } from './support/etcdctl.js'
-import { exchange } from './support/raw-http.js'
+import { exchange, exchangeForAnswer } from './support/raw-http.js'
 import { describeWith } from './support/requirements.js'
 import { until } from './support/until.js'
 
@@ -63,7 +63,7 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'bytes that nobody asked for', () =>
         const answers: Record<string, string> = {}
         for (const [side, url] of urls.entries()) {
           for (const [name, bytes] of Object.entries(ANSWERED)) {
-            const text = await exchange(url, bytes, 1500)
+            const text = await exchangeForAnswer(url, bytes, 1500)
             const head = text.split('\r\n\r\n', 1)[0] ?? ''
             const lines = head.split('\r\n').filter((line) => !line.startsWith('Date:'))
             const [first = '', ...fields] = lines

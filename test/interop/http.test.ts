@@ -157,7 +157,7 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'HTTP as etcd speaks it', () => {
           [theirs, ours].map(async (cluster) => {
             const member = memberOf(cluster)
             return comparable(
-              await request(member.options.peerUrl, target, { method, timeoutMs: 700 }),
+              await request(member.options.peerUrl, target, { method, idleMs: 700 }),
               member,
             )
           }),
