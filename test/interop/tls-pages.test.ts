@@ -20,7 +20,7 @@ interface Page {
 }
 
 const hasCurl = /HTTP2/.test(spawnSync('curl', ['--version'], { encoding: 'utf8' }).stdout ?? '')
-const DEADLINE_S = '10'
+const DEADLINE_S = '30'
 /** What curl prints behind the body. */
 const TOLD = '\n%{http_version} %{http_code} %{content_type}'
 
@@ -168,7 +168,11 @@ describeWith(['daemon', 'etcd'], `HTTP pages over TLS${hasCurl ? '' : ' (no curl
     void poll.page.then(() => {
       isThere = true
     })
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    // A poll that comes behind the change waits for another one.
+    await until('it waits', async () => {
+      const { body } = await ask(`${urlOf(ours)}/v2/stats/store`)
+      return JSON.parse(body).watchers === 1
+    })
     expect(isThere).toBe(false)
     await ask(url, '-X', 'PUT', ...form('changed'))
     expect(JSON.parse((await poll.page).body)).toMatchObject({
