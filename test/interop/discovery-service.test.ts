@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process'
 import { afterAll, expect, test } from 'vitest'
 import { Authority } from './support/certificates.js'
 import { Company, keysService, linesOf } from './support/discovery.js'
-import { OURS, spawnLogged } from './support/member-process.js'
+import { endingOf, OURS, spawnLogged } from './support/member-process.js'
 import { freePort } from './support/ports.js'
 import { describeWith } from './support/requirements.js'
 import { until } from './support/until.js'
@@ -62,6 +62,8 @@ describeWith(['daemon', 'etcd', 'etcd-discovery'], 'a discovery service', () => 
     service.kill('SIGTERM')
     const lost = 'error while waiting for peers'
     await until('it has lost the service', () => linesOf(first.log(), [lost]).length > 0)
+    // It hangs up before it gives its ports and its data back.
+    await endingOf(service)
     run(command)
     await until('the service is back', async () => (await fetch(`${url}/_config/size`)).ok)
     const members = [first, await company.start('etcd', flags), await company.start('ours', flags)]

@@ -125,7 +125,8 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'v3 discovery', () => {
   test('an unreachable service is tried again after two seconds, then four', async () => {
     const flags = [
       ...['--discovery-token', 't', '--discovery-endpoints', 'http://127.0.0.1:1'],
-      '--discovery-request-timeout=500ms',
+      // The refusal must come before it, on a machine that stalls too.
+      '--discovery-request-timeout=3s',
     ]
     const member = await company.start('ours', flags)
     const retries = 'retry connecting to discovery service'

@@ -74,10 +74,10 @@ export class Company {
 
 /** A member on its own that others keep their tokens on; resolves when it serves. */
 export async function keysService(company: Company, kind: MemberKind): Promise<string> {
-  const member = await company.start(kind, ['--enable-v2'], `service-${kind}`)
-  const { peerUrl } = member.options
-  await member.kill()
-  member.start(['--logger=zap', '--enable-v2', '--initial-cluster', `${member.name}=${peerUrl}`])
+  const peerUrl = `http://127.0.0.1:${await freePort()}`
+  const name = `service-${kind}`
+  const flags = ['--enable-v2', '--initial-cluster', `${name}=${peerUrl}`]
+  const member = await company.start(kind, flags, name, { peerUrl })
   await company.healthy([member])
   return member.clientUrl
 }
