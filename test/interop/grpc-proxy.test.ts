@@ -84,7 +84,10 @@ describeWith(['etcd', 'daemon'], 'what etcd grpc-proxy prints', () => {
   const run = (command: readonly string[], args: readonly string[]) => {
     const [program = '', ...rest] = command
     const all = [...rest, 'grpc-proxy', ...args]
-    const { stdout, stderr, status } = spawnSync(program, all, { encoding: 'utf8', timeout: 5000 })
+    const { stdout, stderr, status } = spawnSync(program, all, {
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
     // Flags came with 3.5 and later.
     const usage = (text: string): string => text.replace(/^Flags:\n(?:\s{2,}.*\n)*/m, '')
     return { stdout: usage(stdout), stderr: usage(stderr), status }
@@ -140,19 +143,24 @@ describeWith(['etcdctl', 'daemon'], 'a gRPC proxy of ours', () => {
     const address = await start('watches', '--endpoints', endpoints())
     const seen = new Map<number, string[]>()
     const watches: WatchStream[] = []
+    let createdCount = 0
     const clients = Array.from({ length: 12 }, () => new V3Client(`http://${address}`))
     for (const [at, client] of clients.entries()) {
       const values: string[] = []
       seen.set(at, values)
       const watch = client.watch(
         { key: 'w', start_revision: at % 2 },
-        ({ events }) => values.push(...events.map(({ kv }) => String(kv.value))),
+        ({ events, created }) => {
+          if (created) createdCount += 1
+          values.push(...events.map(({ kv }) => String(kv.value)))
+        },
         () => undefined,
       )
       watches.push(watch)
       // The even ones begin later than the odd ones and see what comes after them.
       if (at === 5) await cluster.ctl(['put', 'w', 'early'])
     }
+    await until('all watches are there', () => createdCount === clients.length)
     await until('watches share', async () => {
       await cluster.ctl(['put', 'w', 'more'])
       return (await figure(address, 'etcd_grpc_proxy_watchers_coalescing_total')) > 5
@@ -197,14 +205,21 @@ describeWith(['etcdctl', 'daemon'], 'a gRPC proxy of ours', () => {
     const ctl = (args: readonly string[]) => etcdctl({ endpoints: [address], args })
     await ctl(['put', 'inside', '1'])
     expect(await cluster.ctl(['get', 'app/inside', '--print-value-only'])).toBe('1')
-    const all = await ctl(['get', '', '--prefix', '--keys-only'])
-    expect(all.stdout.split('\n').filter((line) => line !== '')).toEqual([
-      'inside',
-      'proxies/127.0.0.1:23790',
-    ])
-    const { stdout } = await ctl(['member', 'list', '-w', 'json'])
-    expect(JSON.parse(stdout)).toMatchObject({
-      members: [{ clientURLs: ['127.0.0.1:23790'] }],
+    // It serves before it is registered.
+    await until('all that is in the namespace', async () => {
+      const all = await ctl(['get', '', '--prefix', '--keys-only'])
+      expect(all.stdout.split('\n').filter((line) => line !== '')).toEqual([
+        'inside',
+        'proxies/127.0.0.1:23790',
+      ])
+      return true
+    })
+    await until('it is a member', async () => {
+      const { stdout } = await ctl(['member', 'list', '-w', 'json'])
+      expect(JSON.parse(stdout)).toMatchObject({
+        members: [{ clientURLs: ['127.0.0.1:23790'] }],
+      })
+      return true
     })
     await until('the registration is in the form of etcd', async () => {
       const value = await cluster.ctl(['get', 'app/proxies', '--prefix', '--print-value-only'])
@@ -286,7 +301,7 @@ describeWith(['etcdctl', 'daemon'], 'a gRPC proxy of ours', () => {
       const [program, ...rest] = OURS
       const named = ['--cert', server.certFile, '--key', server.keyFile]
       const words = ['grpc-proxy', 'start', ...upstream, ...named]
-      const refused = spawnSync(program, [...rest, ...words], { encoding: 'utf8', timeout: 5000 })
+      const refused = spawnSync(program, [...rest, ...words], { encoding: 'utf8', timeout: 20_000 })
       expect(refused.stderr).toBe(
         `cert has non empty Common Name (CN): ${join(cluster.folder, 'server.pem')}\n`,
       )
