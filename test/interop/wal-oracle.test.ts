@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clusterId, logIndex, memberId, requestId, term } from '../../src/base/ids.js'
@@ -20,6 +19,7 @@ import { InternalRaftRequest, RequestHeader } from '../../src/wire/raft-request.
 import { ConfChange, type ConfState, Entry, HardState, Snapshot } from '../../src/wire/raftpb.js'
 import { WireError } from '../../src/wire/reader.js'
 import { PutRequest } from '../../src/wire/rpc.js'
+import { freePort } from './support/ports.js'
 
 const ETCD = '/usr/bin/etcd'
 const ETCDCTL = '/usr/bin/etcdctl'
@@ -29,16 +29,6 @@ if (!isPresent) console.warn(`skipped: ${ETCD} and ${ETCDCTL} are not installed`
 const BEGINNING = { index: logIndex(0), term: term(0) }
 const ID = memberId(0x8e9e05c52164694dn)
 const CLUSTER = clusterId(0xcdf818194e3a8c32n)
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
 
 /** A real etcd on a data directory, until `stop`. */
 class RealEtcd {

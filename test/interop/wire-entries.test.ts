@@ -2,26 +2,17 @@
 // read back here, and with UPDATE_GOLDEN=1 kept for test/wire/raft-envelope.test.ts.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { WalRecord } from '../../src/wire/disk-messages.js'
 import { openEntry } from '../../src/wire/raft-envelope.js'
 import { Entry } from '../../src/wire/raftpb.js'
+import { freePort } from './support/ports.js'
 
 const BINARY = '/usr/bin/etcd'
 const CONTROL = '/usr/bin/etcdctl'
 const folder = join(import.meta.dirname, '../../.tmp/wire-entries')
 const golden = join(import.meta.dirname, '../golden/wire/etcd-3.4.23-entries.txt')
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 
 /** Entry records of the first segment. */
 function entriesOf(wal: string): Uint8Array[] {
@@ -63,7 +54,7 @@ async function record(): Promise<Uint8Array[]> {
     for (let attempt = 0; ; attempt++) {
       const health = await fetch(`${url}/health`).catch(() => undefined)
       if (health?.status === 200) break
-      if (attempt > 100) throw new Error('etcd did not become healthy')
+      if (attempt > 200) throw new Error('etcd did not become healthy')
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
     control('', 'put', 'a', '1')
