@@ -55,16 +55,38 @@ function flip(path: string, offset: number): void {
   writeFileSync(path, bytes)
 }
 
+/** The frames of a log segment: where each begins, and the length of its record. */
+function framesOf(path: string): { readonly start: number; readonly recordBytes: number }[] {
+  const bytes = readFileSync(path)
+  const frames: { start: number; recordBytes: number }[] = []
+  for (let start = 0; start + RECORD_ALIGNMENT <= bytes.length; ) {
+    const recordBytes = bytes.readUInt32LE(start)
+    if (recordBytes === 0) break
+    frames.push({ start, recordBytes })
+    start += RECORD_ALIGNMENT * Math.ceil((RECORD_ALIGNMENT + recordBytes) / RECORD_ALIGNMENT)
+  }
+  return frames
+}
+
 /** Bytes of a log segment that have records: the rest is zeros, which a record may end with as well. */
 function usedBytes(path: string): number {
-  const bytes = readFileSync(path)
-  let end = 0
-  while (end + RECORD_ALIGNMENT <= bytes.length) {
-    const recordBytes = bytes.readUInt32LE(end)
-    if (recordBytes === 0) break
-    end += RECORD_ALIGNMENT * Math.ceil((RECORD_ALIGNMENT + recordBytes) / RECORD_ALIGNMENT)
-  }
-  return end
+  const { start = 0, recordBytes = 0 } = framesOf(path).at(-1) ?? {}
+  return RECORD_ALIGNMENT * Math.ceil((start + RECORD_ALIGNMENT + recordBytes) / RECORD_ALIGNMENT)
+}
+
+/** The middle of the first value from `offset` on: zeros between records, and some bits of a length, say nothing. */
+function insideValue(path: string, offset: number): number {
+  const found = framesOf(path).find(
+    ({ start, recordBytes }) => start >= offset && recordBytes > VALUE.length,
+  )
+  if (found === undefined) throw new Error(`no value from ${offset} on in ${path}`)
+  return found.start + RECORD_ALIGNMENT + Math.floor(found.recordBytes / 2)
+}
+
+/** Flips a bit of a value in the newest file of a log, so many bytes before its end. */
+function flipInLog(folder: string, bytesFromEnd: number): void {
+  const path = newest(folder, /\.wal$/)
+  flip(path, insideValue(path, usedBytes(path) - bytesFromEnd))
 }
 
 /** The beginning of a record of an entry whose 2,000 bytes of data follow, or do not. */
@@ -127,6 +149,10 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
       // What the member promised meanwhile must be in the copy that it goes on from.
       await write('between/', WRITES_BETWEEN)
       await cluster.hashes()
+      // What is asked of the others at the end of a leader may be lost with it.
+      const [other] = cluster.members
+      if (other !== undefined && (await cluster.leader()) === member)
+        await cluster.moveLeader(other)
       await member.kill()
       if (existsSync(pristine)) {
         rmSync(earlierStore, { recursive: true, force: true })
@@ -186,7 +212,7 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
       ))
 
     test('a flipped bit is refused', () =>
-      expectRefused(() => flip(newest(wal(), /\.wal$/), tail(90_000)), /\(.*\.wal at offset \d+\)/))
+      expectRefused(() => flipInLog(wal(), 90_000), /\(.*\.wal at offset \d+\)/))
 
     test('a flipped bit near the beginning is refused', () =>
       expectRefused(() => flip(newest(wal(), /\.wal$/), 40), /\(.*\.wal at offset \d+\)/))
@@ -291,7 +317,8 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
     restore()
     await first.kill()
     for (const { dataDir } of [first, member]) {
-      flip(newest(join(dataDir, 'member', 'wal'), /\.wal$/), 5000)
+      const path = newest(join(dataDir, 'member', 'wal'), /\.wal$/)
+      flip(path, insideValue(path, 5000))
     }
     for (const damaged of [first, member]) {
       damaged.start()
