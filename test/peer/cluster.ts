@@ -185,7 +185,7 @@ export function attachedStreams(member: TestMember): number {
   ).length
 }
 
-export async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, limitMs = 15_000): Promise<void> {
   const end = performance.now() + limitMs
   while (!condition()) {
     if (performance.now() > end) throw new Error(`not reached in ${limitMs} ms: ${condition}`)

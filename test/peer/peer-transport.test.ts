@@ -10,6 +10,7 @@ import {
   STREAM_MESSAGES_MAX,
 } from '../../src/peer/peer-limits.js'
 import { MESSAGE_TYPES } from '../../src/wire/raftpb.js'
+import { freePort } from '../interop/support/ports.js'
 import {
   attachedStreams,
   CLUSTER,
@@ -106,14 +107,21 @@ describe('streams', () => {
   })
 
   test('are dialled again after the other side restarted', async () => {
-    const [one, two] = await pair()
+    // A port that no other test gets while nobody listens on it.
+    const port = await freePort()
+    const [one, two] = [await startMember(1), await startMember(2, { port })]
+    members = [one, two]
+    one.transport.addPeer(two.id, [two.url])
+    two.transport.addPeer(one.id, [one.url])
+    await until(() => attachedStreams(one) >= 2 && attachedStreams(two) >= 2)
+    const before = attachedStreams(one)
     await two.stop()
     await until(() => one.transport.activeSinceMs(two.id) === undefined)
     expect(one.log.has('peer became inactive (message send to peer failed)')).toBe(true)
-    const again = await startMember(2, { port: two.port })
+    const again = await startMember(2, { port })
     members = [one, again]
     again.transport.addPeer(one.id, [one.url])
-    await until(() => attachedStreams(one) === 4 && attachedStreams(again) === 2)
+    await until(() => attachedStreams(one) >= before + 2 && attachedStreams(again) >= 2)
     expect(one.transport.activeSinceMs(two.id)).toBeGreaterThan(0)
     one.transport.send([append({ from: 1, to: 2, index: 0, entries: entries(1, 2) })])
     await until(() => again.events.delivered.length === 1)
@@ -137,7 +145,8 @@ describe('streams', () => {
 
   test('bound the bytes that wait for a peer that does not read, and give it up', async () => {
     const one = await startMember(1, {
-      timings: { ...QUICK, streamIdleMs: 150, streamStuckMs: 150 },
+      // Not so short that it is given up before its buffers are full, on a machine that stalls.
+      timings: { ...QUICK, streamIdleMs: 400, streamStuckMs: 400 },
     })
     members = [one]
     one.transport.addPeer(id(2), ['http://127.0.0.1:1'])
@@ -364,9 +373,14 @@ describe('probes', () => {
     const two = await startMember(2, { clock: wrong })
     members = [one, two]
     one.transport.addPeer(two.id, [two.url])
-    await until(() => one.log.has('prober found high clock drift') && seconds.some((s) => s > 0))
-    const line = one.log.lines.find((entry) => entry.message === 'prober found high clock drift')
-    expect(String(line?.fields['clock-drift'])).toMatch(/^(9|10)(\.\d+)?s$/)
+    // A probe that was held up on its way measures another drift; the next one does not.
+    const isMeasured = (): boolean =>
+      one.log.lines.some(
+        ({ message: line, fields }) =>
+          line === 'prober found high clock drift' &&
+          /^(9|10)(\.\d+)?s$/.test(String(fields['clock-drift'])),
+      )
+    await until(() => isMeasured() && seconds.some((s) => s > 0))
   })
 
   test('warn of a peer that does not answer', async () => {
@@ -400,7 +414,7 @@ test('an observer sees traffic and activity', async () => {
   members = [one, two]
   one.transport.addPeer(two.id, [two.url])
   two.transport.addPeer(one.id, [one.url])
-  await until(() => attachedStreams(one) === 2)
+  await until(() => attachedStreams(one) >= 2)
   const sentBefore = seen.sent
   one.transport.send([append({ from: 1, to: 2, index: 0, entries: entries(1, 2) })])
   await until(() => seen.received > 0)
