@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, expect, test } from 'vitest'
 import type { Log, LogFields } from '../../src/ports/log.js'
 import { TcpProxy, type TcpRemote } from '../../src/proxy/tcp-proxy.js'
+import { freePort } from '../interop/support/ports.js'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -95,9 +96,8 @@ test('bytes go both ways, and each end ends by itself', async () => {
 })
 
 test('a remote that refuses is passed over until it is back', async () => {
-  const gone = createServer()
-  const dead = await listen(gone)
-  await new Promise((resolve) => gone.close(resolve))
+  // No other test gets it while nobody listens on it.
+  const dead = await freePort()
   const proxy = proxyTo([at(dead), at(await echo('b'))], 20)
   const port = await listen(proxy.server)
   proxy.start()
@@ -119,9 +119,7 @@ test('a remote that refuses is passed over until it is back', async () => {
 })
 
 test('without any remote the client is sent away', async () => {
-  const gone = createServer()
-  const dead = await listen(gone)
-  await new Promise((resolve) => gone.close(resolve))
+  const dead = await freePort()
   const port = await listen(proxyTo([at(dead)]).server)
   expect(await say1(port, 'x')).toBe('')
 })

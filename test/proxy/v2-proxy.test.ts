@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Log, LogFields } from '../../src/ports/log.js'
 import { V2Proxy, type V2ProxyOptions } from '../../src/proxy/v2-proxy.js'
+import { freePort } from '../interop/support/ports.js'
 
 type Play = (request: IncomingMessage, response: ServerResponse, body: string) => void
 interface Answer {
@@ -66,7 +67,7 @@ async function proxyTo(
     refreshIntervalMs: 60_000,
     writeTimeoutMs: 5000,
     readTimeoutMs: 0,
-    dial: { dialTimeoutMs: 1000 },
+    dial: { dialTimeoutMs: 10_000 },
     corsOrigins: [],
     entropy: { below: (bound) => bound - 1 },
     log,
@@ -106,13 +107,8 @@ function ask(base: string, path: string, { method = 'GET', headers = [], body }:
   })
 }
 
-/** A URL where nobody listens. */
-async function nowhere(): Promise<string> {
-  const server = createServer()
-  const url = await listen(server)
-  await new Promise((resolve) => server.close(resolve))
-  return url
-}
+/** A URL where nobody listens, no other test either. */
+const nowhere = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`
 
 const valuesOf = (headers: readonly string[], name: string): string[] =>
   headers.filter((_, at) => headers[at - 1]?.toLowerCase() === name && at % 2 === 1)
