@@ -105,6 +105,8 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
   let pristine = ''
   /** The store of the copy before the last one: at least one snapshot of the log was made since. */
   let earlierStore = ''
+  /** The newest snapshot's file when the last copy was made. */
+  let lastSnapshot = ''
 
   async function write(prefix: string, count: number): Promise<void> {
     const running = cluster.members.filter((one) => one.isRunning)
@@ -149,6 +151,8 @@ describeWith(['daemon', 'etcdctl'], 'a member with damaged files', () => {
       // What the member promised meanwhile must be in the copy that it goes on from.
       await write('between/', WRITES_BETWEEN)
       await cluster.hashes()
+      await until('a snapshot since the last copy', () => newest(snap(), /\.snap$/) > lastSnapshot)
+      lastSnapshot = newest(snap(), /\.snap$/)
       // What is asked of the others at the end of a leader may be lost with it.
       const [other] = cluster.members
       if (other !== undefined && (await cluster.leader()) === member)
