@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
-import { etcdctl } from './support/etcdctl.js'
+import { etcdctl, V2_PATIENCE } from './support/etcdctl.js'
 import { ETCDCTL_23, type MemberProcess } from './support/member-process.js'
 import { describeWith, type Requirement } from './support/requirements.js'
 import { until } from './support/until.js'
@@ -19,15 +19,20 @@ interface Command {
   readonly during?: readonly (readonly string[])[]
   /** For commands that do not end: ended after so many lines. */
   readonly lines?: number
+  /** The client runs a program for each event, all side by side: lines come in any order. */
+  readonly isUnordered?: boolean
 }
 
 const plain = (...lines: readonly string[]): readonly Command[] =>
   lines.map((line) => ({ args: line.split(' ') }))
 
-const watching = (line: string, lines: number, ...during: readonly string[]): Command => ({
+const watching = (line: string, ...during: readonly string[]): Command => ({
   args: line.split(' '),
-  lines,
   during: during.map((command) => command.split(' ')),
+})
+const following = (line: string, lines: number, ...during: readonly string[]): Command => ({
+  ...watching(line, ...during),
+  lines,
 })
 
 const ECHO =
@@ -116,16 +121,17 @@ const COMMANDS: readonly Command[] = [
   { args: ['get', '/spaces'] },
   { args: ['-o', 'json', 'get', '/spaces'] },
   { args: ['mk', '/empty', ''] },
-  watching('watch /w', 1, 'set /w 1'),
-  watching('-o json watch /w', 1, 'set /w 2'),
-  watching('-o extended watch /w', 1, 'rm /w'),
-  watching('watch --recursive /w', 1, 'set /w/x/y 1'),
-  watching('watch --recursive --forever /w', 6, 'set /w/a 1', 'update /w/a 2', 'rm /w/a'),
-  watching('watch --forever /w/b', 2, 'set /w/b 1', 'set /w/b 2'),
+  watching('watch /w', 'set /w 1'),
+  watching('-o json watch /w', 'set /w 2'),
+  watching('-o extended watch /w', 'rm /w'),
+  watching('watch --recursive /w', 'set /w/x/y 1'),
+  following('watch --recursive --forever /w', 6, 'set /w/a 1', 'update /w/a 2', 'rm /w/a'),
+  following('watch --forever /w/b', 2, 'set /w/b 1', 'set /w/b 2'),
   ...plain('watch --after-index 4 --recursive /d', 'watch --after-index 5 /a'),
   {
     args: ['exec-watch', '--recursive', '/e', '--', 'sh', '-c', ECHO],
     lines: 3,
+    isUnordered: true,
     during: [
       ['set', '/e/a', '1'],
       ['mkdir', '/e/directory'],
@@ -137,6 +143,12 @@ const COMMANDS: readonly Command[] = [
   // The last one: a second member that is not there takes the quorum away.
   ...plain('member add n2 http://127.0.0.1:1', 'member list'),
 ]
+
+/**
+ * A leader that loses its quorum goes on for this time at least, and who lists members asks for the
+ * leader, too: a stalled machine must not take longer from one command to the next.
+ */
+const ELECTION = ['--election-timeout', '5000']
 
 const lineCount = (text: string): number => text.split('\n').length - 1
 
@@ -151,23 +163,24 @@ type Client = Readonly<{ program?: string }>
 
 async function run(member: MemberProcess, command: Command, client: Client): Promise<string> {
   const endpoints = [member.clientUrl]
-  const { args, stdin, lines, during = [] } = command
+  const { args, stdin, lines, isUnordered = false, during = [] } = command
   // A watcher that was ended with its client may still be counted for a moment.
   if (during.length > 0) await until('nobody waits', async () => (await watcherCount(member)) === 0)
   const main = etcdctl({
     ...client,
     endpoints,
-    args,
+    args: [...V2_PATIENCE, ...args],
     api: '2',
     ...(stdin === undefined ? {} : { stdin }),
     ...(lines === undefined ? {} : { enough: (text: string) => lineCount(text) >= lines }),
   })
   for (const other of during) {
     await until(`somebody waits: ${args.join(' ')}`, async () => (await watcherCount(member)) > 0)
-    await etcdctl({ ...client, endpoints, args: other, api: '2' })
+    await etcdctl({ ...client, endpoints, args: [...V2_PATIENCE, ...other], api: '2' })
   }
   const { stdout, stderr, code } = await main
-  const text = `stdout:\n${stdout}\nstderr:\n${stderr}\nexit code: ${code}`
+  const out = isUnordered ? stdout.split('\n').sort().join('\n') : stdout
+  const text = `stdout:\n${out}\nstderr:\n${stderr}\nexit code: ${code}`
   const shown = masked(text, member)
   // Members are listed by their ids, which say nothing.
   return args[0] === 'member' ? shown.split(/\n|,/).sort().join('\n') : shown
@@ -180,7 +193,7 @@ function masked(text: string, member: MemberProcess): string {
     .replaceAll(`${member.name}=`, 'NAME=')
     .replace(/INITIAL_CLUSTER="(.*)"/, 'INITIAL_CLUSTER=\n$1\n')
     .replaceAll(`name=${member.name}`, 'name=NAME')
-    .replace(/\b[0-9a-f]{13,16}\b/g, 'ID')
+    .replace(/\b[0-9a-f]{10,16}\b/g, 'ID')
     .replace(/"expiration":"[^"]*"/g, '"expiration":"T"')
     .replace(/"ttl":\d+/g, '"ttl":0')
 }
@@ -223,7 +236,8 @@ async function expectImported(
 ): Promise<void> {
   const of = async (line: string): Promise<string> => {
     const endpoints = [member.clientUrl]
-    return (await etcdctl({ ...client, endpoints, args: line.split(' '), api: '2' })).stdout
+    const args = [...V2_PATIENCE, ...line.split(' ')]
+    return (await etcdctl({ ...client, endpoints, args, api: '2' })).stdout
   }
   const file = snapshotFile(folder)
   await until('all keys are imported', async () => {
@@ -251,7 +265,7 @@ function session(needs: readonly Requirement[], title: string, client: Client, o
 
     beforeAll(async () => {
       for (const kind of ['etcd', 'ours'] as const) {
-        const flags = kind === 'etcd' ? ['--enable-v2'] : []
+        const flags = [...ELECTION, ...(kind === 'etcd' ? ['--enable-v2'] : [])]
         const cluster = await Cluster.start({ name: `v2-etcdctl-${kind}`, kinds: [kind], flags })
         clusters.push(cluster)
         members.push(...cluster.members)
