@@ -270,7 +270,8 @@ const ttl: readonly Step[] = [
   put('/td', 'dir=true&ttl=200&prevExist=true&refresh=true'),
   put('/td', 'ttl=200&refresh=true'),
   get('/td?recursive=true'),
-  post('/tq', 'value=1&ttl=100'),
+  // Stays to the end, which may take minutes: one that ended in between would move the index.
+  post('/tq', 'value=1&ttl=100000'),
   put('/tc', 'value=1&ttl=100&prevExist=false'),
   remove('/t'),
   remove('/td?recursive=true'),
@@ -315,10 +316,13 @@ const waits: readonly Step[] = [
   get('/anything?wait=true', { during: [put('/anything', 'value=4&prevValue=3')] }),
   get('/anything?wait=true', { during: [remove('/anything?prevValue=4')] }),
   get('/order?wait=true&recursive=true', { during: [post('/order', 'value=1')] }),
-  put('/gone', 'value=1&ttl=1'),
-  get('/gone?wait=true'),
-  put('/goned', 'dir=true&ttl=1'),
-  get('/goned?wait=true'),
+  // Who waits is there before the end can come; a refresh is not told.
+  put('/gone', 'value=1&ttl=100'),
+  get('/gone?wait=true', { during: [put('/gone', 'ttl=1&refresh=true&prevExist=true')] }),
+  put('/goned', 'dir=true&ttl=100'),
+  get('/goned?wait=true', {
+    during: [put('/goned', 'dir=true&ttl=1&refresh=true&prevExist=true')],
+  }),
   get('/a?wait=true&waitIndex=4'),
   get('/?wait=true&recursive=true&waitIndex=4'),
   get('/?wait=true&recursive=true&waitIndex=10'),
