@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Authority, type CertificateFiles } from './support/certificates.js'
 import { Cluster, temporaryFolder } from './support/cluster.js'
-import { etcdctl, mustEtcdctl } from './support/etcdctl.js'
+import { etcdctl, mustEtcdctl, V2_PATIENCE } from './support/etcdctl.js'
 import { ETCDCTL_23, type MemberKind, MemberProcess } from './support/member-process.js'
 import { freePort } from './support/ports.js'
 import { describeWith, type Requirement } from './support/requirements.js'
@@ -114,7 +114,7 @@ async function run(member: MemberProcess, entry: Line, client: Client): Promise<
   const { stdout, stderr, code } = await etcdctl({
     ...client,
     endpoints,
-    args: line.split(' '),
+    args: [...V2_PATIENCE, ...line.split(' ')],
     api: '2',
     stdin,
   })
@@ -169,7 +169,9 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'users and roles of the v2 API', () 
 
     const said = async (member: MemberProcess, line: string): Promise<string> => {
       const endpoints = [member.clientUrl]
-      const { stdout, stderr } = await etcdctl({ endpoints, args: line.split(' '), api: '2' })
+      // Or it asks this member for the others, and then any of them.
+      const args = ['--no-sync', ...V2_PATIENCE, ...line.split(' ')]
+      const { stdout, stderr } = await etcdctl({ endpoints, args, api: '2' })
       return (stdout + stderr).trim()
     }
     /** Waits until every member says the same: a follower may be an entry behind. */
@@ -189,6 +191,9 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'users and roles of the v2 API', () 
       expect(await said(first, 'user add root:pr')).toBe('User root created')
       expect(await said(ours, 'user add u:pu')).toBe('User u created')
       expect(await said(ours, 'role add reader')).toBe('Role reader created')
+      // Who changes something looks first what it was, at this member.
+      await allSay('user list', 'root\nu')
+      await allSay('role list', 'reader\nroot')
       expect(await said(first, 'role grant reader --path /a --read')).toBe('Role reader updated')
       expect(await said(ours, 'user grant u --roles reader')).toBe('User u updated')
       expect(await said(ours, 'set /a 1')).toBe('1')
@@ -276,6 +281,11 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'users and roles of the v2 API', () 
         await until(`${kind} serves`, async () => {
           const { status } = await asked(cluster, { as: 'root', path: '/health' })
           return status === 200
+        })
+        // Its entry counts as one of the v2 API.
+        await until(`${kind} knows the version of the cluster`, async () => {
+          const { body } = await asked(cluster, { as: 'root', path: '/version' })
+          return !body.includes('not_decided')
         })
       }
     })
