@@ -2,7 +2,6 @@
 // Method: a real etcd 3.4 serves v2 requests and snapshots; its WAL is replayed into our state machines.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { bootstrapEntries } from '../../src/membership/bootstrap.js'
@@ -11,20 +10,12 @@ import { V2Store } from '../../src/v2store/store.js'
 import { SnapshotFile, WalRecord } from '../../src/wire/disk-messages.js'
 import { Entry, Snapshot } from '../../src/wire/raftpb.js'
 import { firstDifference, makeReads, replay, savedText } from '../v2store/replay.js'
+import { freePort } from './support/ports.js'
 
 const BINARY = '/usr/bin/etcd'
 const hasBinary = existsSync(BINARY)
 const root = join(import.meta.dirname, '../../.tmp')
 const golden = join(import.meta.dirname, '../golden/v2store')
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -113,6 +104,7 @@ const STEPS: readonly Step[] = [
   ['PUT', '/z', { value: '' }],
 ]
 const TTLS = [100, 200, 1, 300]
+const RECORDINGS_MAX = 8
 
 async function run(url: string): Promise<void> {
   for (const [method, path, form] of STEPS) {
@@ -129,42 +121,70 @@ async function run(url: string): Promise<void> {
   }
 }
 
+/** Seconds left are those of the moment in which an entry was applied, which no log tells. */
+const withoutTtls = (text: string): string => text.replace(/,"ttl":-?\d+/g, '')
+
+interface Recorded {
+  readonly entries: readonly Entry[]
+  /** Names of the snapshot files. */
+  readonly names: readonly string[]
+  /** Where a snapshot and ours part in the seconds left of a key. */
+  readonly differences: readonly string[]
+}
+
+/** Records a history in this folder, which is made, and compares its snapshots with ours. */
+async function record(folder: string): Promise<Recorded> {
+  mkdirSync(folder, { recursive: true })
+  let peer = ''
+  await withEtcd(folder, async (url, peerUrl) => {
+    peer = peerUrl
+    await run(url)
+    await pause(500)
+  })
+  const entries = readEntries(join(folder, 'member/wal'))
+  const initial = Membership.fromInitialCluster({
+    urlsByName: new Map([['n1', [peer]]]),
+    token: 'etcd-cluster',
+  })
+  if (initial.kind !== 'membership') throw new Error(initial.reason)
+  expect(bootstrapEntries(initial.membership.members())).toEqual(entries.slice(0, 1))
+
+  const names = readdirSync(join(folder, 'member/snap')).filter((name) => /\.snap$/.test(name))
+  expect(names.length).toBeGreaterThan(1)
+  const differences: string[] = []
+  for (const name of names) {
+    const snapshot = readSnapshot(join(folder, 'member/snap', name))
+    const part = entries.filter((entry) => entry.index <= snapshot.index)
+    const { store, membership } = replay(part, TTLS)
+    makeReads(store, snapshot.json)
+    const saved = savedText(store)
+    expect(firstDifference(withoutTtls(saved), withoutTtls(snapshot.json))).toBeUndefined()
+    const difference = firstDifference(saved, snapshot.json)
+    if (difference !== undefined) differences.push(difference)
+    expect(membership.memberByName('n1')?.peerUrls).toEqual([peer])
+    const recovered = new V2Store()
+    expect(recovered.recover(new TextEncoder().encode(snapshot.json)).kind).toBe('recovered')
+    expect(firstDifference(savedText(recovered), snapshot.json)).toBeUndefined()
+  }
+  return { entries, names, differences }
+}
+
 if (!hasBinary) console.warn(`skipped: ${BINARY} is missing, so there is nothing to compare with`)
 
 describe.skipIf(!hasBinary)('beside a real etcd', () => {
   test('the log replayed gives the bytes of its snapshots', async () => {
     const folder = join(root, `v2store-snap-${process.pid}`)
-    mkdirSync(folder, { recursive: true })
     try {
-      let peer = ''
-      await withEtcd(folder, async (url, peerUrl) => {
-        peer = peerUrl
-        await run(url)
-        await pause(500)
-      })
-      const entries = readEntries(join(folder, 'member/wal'))
-      const initial = Membership.fromInitialCluster({
-        urlsByName: new Map([['n1', [peer]]]),
-        token: 'etcd-cluster',
-      })
-      if (initial.kind !== 'membership') throw new Error(initial.reason)
-      expect(bootstrapEntries(initial.membership.members())).toEqual(entries.slice(0, 1))
-
-      const names = readdirSync(join(folder, 'member/snap')).filter((name) => /\.snap$/.test(name))
-      expect(names.length).toBeGreaterThan(1)
-      for (const name of names) {
-        const snapshot = readSnapshot(join(folder, 'member/snap', name))
-        const part = entries.filter((entry) => entry.index <= snapshot.index)
-        const { store, membership } = replay(part, TTLS)
-        makeReads(store, snapshot.json)
-        expect(firstDifference(savedText(store), snapshot.json)).toBeUndefined()
-        expect(membership.memberByName('n1')?.peerUrls).toEqual([peer])
-        const recovered = new V2Store()
-        expect(recovered.recover(new TextEncoder().encode(snapshot.json)).kind).toBe('recovered')
-        expect(firstDifference(savedText(recovered), snapshot.json)).toBeUndefined()
+      let recorded = await record(folder)
+      // The replay takes it that all went within a second: where it did not, another try does.
+      for (let again = 1; recorded.differences.length > 0 && again < RECORDINGS_MAX; again++) {
+        rmSync(folder, { recursive: true })
+        recorded = await record(folder)
       }
+      const { entries, names, differences } = recorded
+      expect(differences).toEqual([])
       if (process.env.UPDATE_GOLDEN === '1') {
-        const last = readSnapshot(join(folder, 'member/snap', names.sort().at(-1) ?? ''))
+        const last = readSnapshot(join(folder, 'member/snap', [...names].sort().at(-1) ?? ''))
         const part = entries.filter((entry) => entry.index <= last.index)
         const lines = part.map((entry) => Buffer.from(Entry.encode(entry)).toString('base64'))
         mkdirSync(golden, { recursive: true })
