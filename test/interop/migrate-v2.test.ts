@@ -3,7 +3,7 @@
 // killed in the middle and gone on with while the source changed, a dry run must change nothing, and a run that follows
 // must bring over every kind of change.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Cluster } from './support/cluster.js'
@@ -130,9 +130,9 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
 
   test('times to live become leases, which keys that end together share', async () => {
     await v2(debian, 'PUT', '/ttl/a', { value: '1', ttl: '300' })
-    await v2(debian, 'PUT', '/ttl/b', { value: '2', ttl: '300' })
     await v2(debian, 'PUT', '/ttl/dir', { dir: 'true', ttl: '500' })
     await v2(debian, 'PUT', '/ttl/dir/c', { value: '3' })
+    await v2(debian, 'PUT', '/ttl/dir/d', { value: '2' })
     await v2(debian, 'PUT', '/ttl/stays', { value: '4' })
     const run = await migrate(...from(debian), ...to(ours), '--prefix', '/ttl').ended
     expect(run).toMatchObject({ code: 0 })
@@ -141,29 +141,33 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
       const id = /^"Lease" : (\d+)/m.exec(text)?.[1] ?? ''
       return BigInt(id).toString(16)
     }
-    const secondsLeft = async (key: string): Promise<readonly [v2: number, v3: number]> => {
-      const url = `${debian.endpoints[0]}/v2/keys${key}`
+    const v2Left = async (key: string): Promise<number> => {
+      const response = await fetch(`${debian.endpoints[0]}/v2/keys${key}`)
+      return ((await response.json()) as { node: { ttl: number } }).node.ttl
+    }
+    // Asked before and after: the time between the questions may be any. The lease is longer by
+    // the time for which the tree was on its way.
+    const expectLeased = async (key: string, endsWith: string): Promise<void> => {
       const lease = await leaseOf(key)
+      const before = await v2Left(endsWith)
       const said = await ours.ctl(['lease', 'timetolive', lease])
-      const { node } = (await (await fetch(url)).json()) as { node: { ttl: number } }
-      return [node.ttl, Number(/remaining\((\d+)s\)/.exec(said)?.[1])]
+      const leased = Number(/remaining\((\d+)s\)/.exec(said)?.[1])
+      expect(leased).toBeLessThanOrEqual(before + 5)
+      expect(leased).toBeGreaterThanOrEqual((await v2Left(endsWith)) - 2)
     }
-    expect(await leaseOf('/ttl/a')).toBe(await leaseOf('/ttl/b'))
+    expect(await leaseOf('/ttl/dir/c')).toBe(await leaseOf('/ttl/dir/d'))
+    expect(await leaseOf('/ttl/a')).not.toBe(await leaseOf('/ttl/dir/c'))
     expect(await leaseOf('/ttl/stays')).toBe('0')
-    const [left, leased] = await secondsLeft('/ttl/a')
-    expect(Math.abs(left - leased)).toBeLessThanOrEqual(2)
-    const { node } = (await (await fetch(`${debian.endpoints[0]}/v2/keys/ttl/dir`)).json()) as {
-      node: { ttl: number }
-    }
-    const said = await ours.ctl(['lease', 'timetolive', await leaseOf('/ttl/dir/c')])
-    const inherited = Number(/remaining\((\d+)s\)/.exec(said)?.[1])
-    expect(Math.abs(node.ttl - inherited)).toBeLessThanOrEqual(2)
+    await expectLeased('/ttl/a', '/ttl/a')
+    await expectLeased('/ttl/dir/c', '/ttl/dir')
   })
 
   test('a dry run says what it would do and changes nothing', async () => {
     await v2(ours, 'PUT', '/dry/a', { value: 'abc', ttl: '100' })
     await v2(ours, 'PUT', '/dry/b', { dir: 'true' })
-    const revision = async (): Promise<number> => (await ours.status())[0]?.revision ?? 0
+    // By a read through the leader: a member's own status may be behind.
+    const revision = async (): Promise<string> =>
+      /"Revision" : (\d+)/.exec(await ours.ctl(['get', 'x', '-w', 'fields']))?.[1] ?? ''
     const before = await revision()
     // In the leader's list the first to end comes first, in a follower's the smallest id: sorted here.
     const leases = async (): Promise<readonly string[]> =>
@@ -185,17 +189,26 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
     await fill(debian, '/big', KEYS)
     const state = join(ours.folder, 'state')
     const words = [...from(debian), ...to(ours), '--prefix', '/big', '--state', state]
-    const first = migrate(...words)
     const confirmed = (): number => {
       const text = existsSync(state) ? readFileSync(state, 'utf8') : ''
       return text.split('\n').filter((line) => line.startsWith('{"done"')).length
     }
-    while (confirmed() < 2 && first.child.exitCode === null) await pause(1)
-    first.child.kill('SIGKILL')
-    await first.ended
-    const copied = await v3(ours, '/big')
+    // A run that had all before it was killed is followed by one from the beginning.
+    const copied = await until(
+      'a run is killed in the middle',
+      async () => {
+        rmSync(state, { force: true })
+        await ours.ctl(['del', '--prefix', '/big'])
+        const first = migrate(...words)
+        while (confirmed() < 2 && first.child.exitCode === null) await pause(1)
+        first.child.kill('SIGKILL')
+        await first.ended
+        const found = await v3(ours, '/big')
+        return Object.keys(found).length < KEYS && found
+      },
+      60_000,
+    )
     expect(Object.keys(copied).length).toBeGreaterThan(0)
-    expect(Object.keys(copied).length).toBeLessThan(KEYS)
 
     const [changed = '', deleted = '', foreign = ''] = Object.keys(copied)
     await v2(debian, 'PUT', changed, { value: 'changed' })
@@ -226,7 +239,7 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
   test('following brings every kind of change over, and a refreshed key stays', async () => {
     await v2(debian, 'PUT', '/live/a', { value: '1' })
     await v2(debian, 'PUT', '/live/b', { value: '1' })
-    await v2(debian, 'PUT', '/live/presence', { value: 'here', ttl: '5' })
+    await v2(debian, 'PUT', '/live/presence', { value: 'here', ttl: '60' })
     const run = migrate(...from(debian), ...to(ours), '--prefix', '/live', '--follow')
     const become = (wanted: Readonly<Record<string, string>>): Promise<boolean> =>
       until(`the target is ${JSON.stringify(wanted)}`, async () => {
@@ -234,9 +247,11 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'migrate-v2', () => {
         return true
       })
     await become({ '/live/a': '1', '/live/b': '1', '/live/presence': 'here' })
-    for (let beat = 0; beat < 4; beat += 1) {
+    // So short only now: the start of the run may have taken its time.
+    await v2(debian, 'PUT', '/live/presence', { value: 'here', ttl: '8' })
+    for (let beat = 0; beat < 6; beat += 1) {
       await pause(2000)
-      await v2(debian, 'PUT', '/live/presence', { ttl: '5', refresh: 'true', prevExist: 'true' })
+      await v2(debian, 'PUT', '/live/presence', { ttl: '8', refresh: 'true', prevExist: 'true' })
     }
     await v2(debian, 'PUT', '/live/a', { value: '2', prevValue: '1' })
     await v2(debian, 'DELETE', '/live/b')
