@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CertificateFiles } from './support/certificates.js'
 import { Cluster, temporaryFolder } from './support/cluster.js'
-import { mustEtcdctl } from './support/etcdctl.js'
+import { mustEtcdctl, V2_PATIENCE } from './support/etcdctl.js'
 import { type MemberKind, OURS } from './support/member-process.js'
 import { OpensslAuthority } from './support/openssl-authority.js'
 import { describeWith } from './support/requirements.js'
@@ -31,7 +31,9 @@ describeWith(['daemon', 'etcd', 'etcdctl', 'openssl'], 'migrate-v2 over TLS', ()
       api === '2'
         ? ['--ca-file', authority.caFile, '--cert-file', certFile, '--key-file', keyFile]
         : ['--cacert', authority.caFile, '--cert', certFile, '--key', keyFile]
-    return mustEtcdctl({ endpoints: of(kind).endpoints, api, args: [...files, ...args] })
+    const patience = api === '2' ? V2_PATIENCE : []
+    const all = [...patience, ...files, ...args]
+    return mustEtcdctl({ endpoints: of(kind).endpoints, api, args: all })
   }
   const asRoot = (kind: MemberKind, ...args: readonly string[]): Promise<string> =>
     ctl(kind, '2', '-u', 'root:pass', ...args)
@@ -68,6 +70,8 @@ describeWith(['daemon', 'etcd', 'etcdctl', 'openssl'], 'migrate-v2 over TLS', ()
       await cluster.startAll([kind])
       await until(`${kind} serves`, () => ctl(kind, '2', 'set', '/app/first', kind))
       await ctl(kind, '2', 'set', '/app/inner/second', 'two')
+      // Users come with the version of the cluster, which is decided some time after the start.
+      await until(`${kind} has users`, () => ctl(kind, '2', 'user', 'list'))
       await ctl(kind, '2', 'user', 'add', 'root:pass')
       await ctl(kind, '2', 'user', 'add', 'reader:pass')
       await ctl(kind, '2', 'role', 'add', 'nothing')
