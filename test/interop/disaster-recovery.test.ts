@@ -6,7 +6,7 @@ import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { temporaryFolder } from './support/cluster.js'
-import { etcdctl, mustEtcdctl } from './support/etcdctl.js'
+import { etcdctl, mustEtcdctl, V2_PATIENCE } from './support/etcdctl.js'
 import { type MemberKind, MemberProcess } from './support/member-process.js'
 import { freePort } from './support/ports.js'
 import { describeWith } from './support/requirements.js'
@@ -44,7 +44,10 @@ describeWith(['daemon', 'etcd', 'etcdctl'], 'disaster recovery', () => {
   })
 
   const ctl = (member: MemberProcess, api: '2' | '3', ...args: string[]): Promise<string> =>
-    mustEtcdctl({ endpoints: [member.clientUrl], args, api })
+    mustEtcdctl({
+      ...{ endpoints: [member.clientUrl], api },
+      args: api === '2' ? [...V2_PATIENCE, ...args] : args,
+    })
   const serving = (member: MemberProcess): Promise<boolean> =>
     until(`${member.name} serves`, async () => (await fetch(`${member.clientUrl}/health`)).ok)
   const put = async (member: MemberProcess, key: string, value: string): Promise<void> => {
