@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -21,24 +20,19 @@ import { fetchMembers, fetchVersion } from '../../src/peer/cluster-discovery.js'
 import { getHashKV } from '../../src/peer/leader-calls.js'
 import { PEER_TIMINGS } from '../../src/peer/peer-limits.js'
 import { Entry, Message } from '../../src/wire/raftpb.js'
-import { message, startMember, type TestMember, until } from '../peer/cluster.js'
+import { message, startMember, type TestMember, until as untilWithin } from '../peer/cluster.js'
+import { endingOf } from './support/member-process.js'
+import { freePort } from './support/ports.js'
 
 const ETCD = '/usr/bin/etcd'
 const isPresent = existsSync(ETCD)
 if (!isPresent) console.warn(`skipped: ${ETCD} is not installed`)
 
 const TOKEN = 'peer-oracle'
-const calls = { dialTimeoutMs: 1000, timeoutMs: 2000 }
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
+const calls = { dialTimeoutMs: 10_000, timeoutMs: 10_000 }
+/** What must come has this long on a busy machine. */
+const WAIT_MAX_MS = 20_000
+const until = (condition: () => boolean): Promise<void> => untilWithin(condition, WAIT_MAX_MS)
 
 const idOf = (url: string): MemberId => memberId(sha1Id(Buffer.from(url + TOKEN)))
 
@@ -105,7 +99,8 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
         ...['--initial-cluster-token', TOKEN, '--initial-cluster-state', 'new'],
         ...['--listen-peer-urls', realPeerUrl, '--initial-advertise-peer-urls', realPeerUrl],
         ...['--listen-client-urls', realClientUrl, '--advertise-client-urls', realClientUrl],
-        ...['--heartbeat-interval', '50', '--election-timeout', '500'],
+        // This process answers as the other member: it may be kept from that for a moment.
+        ...['--heartbeat-interval', '50', '--election-timeout', '3000'],
         ...['--snapshot-count', '100'],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
@@ -119,6 +114,7 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
 
   afterAll(async () => {
     etcd.kill('SIGKILL')
+    await endingOf(etcd)
     await ours.stop()
     rmSync(directory, { recursive: true, force: true })
   })
@@ -136,30 +132,27 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
 
   test('attaches to our streams and lets us attach to its', async () => {
     const both = ['stream Message', 'stream MsgApp v2']
-    await until(
-      () => established('writer').length >= 2 && established('reader').length >= 2,
-      20_000,
-    )
+    await until(() => established('writer').length >= 2 && established('reader').length >= 2)
     expect([...new Set(established('writer'))].sort()).toEqual(both)
     expect([...new Set(established('reader'))].sort()).toEqual(both)
   })
 
   test('asks for our vote, becomes leader by it and sends us its log', async () => {
-    await until(() => delivered('MsgApp').length > 0, 20_000)
+    await until(() => delivered('MsgApp').length > 0)
     const [vote] = delivered('MsgVote')
     expect(vote).toMatchObject({ from: realId, to: idOf(ours.url) })
     expect(vote?.index).toBe(2)
     const [first] = delivered('MsgApp')
     expect(first).toMatchObject({ from: realId, index: 2, logTerm: 1 })
     expect(first?.entries.length).toBeGreaterThan(0)
-    await until(() => /became leader/.test(realLog), 5000)
+    await until(() => /became leader/.test(realLog))
   })
 
   test('commits writes with our acknowledgement, sent as continued entries', async () => {
     const key = Buffer.from('key').toString('base64')
     const body = (value: string): string =>
       JSON.stringify({ key, value: Buffer.from(value).toString('base64') })
-    await until(() => realLog.includes('published local member'), 10_000)
+    await until(() => realLog.includes('published local member'))
     for (let at = 0; at < 20; at++) {
       const answer = await fetch(`${realClientUrl}/v3/kv/put`, {
         method: 'POST',
@@ -228,7 +221,7 @@ describe.skipIf(!isPresent)('a real etcd as the other member', () => {
     }
     const higher = { from: ours.id, to: realId, term: term(highest + 1) }
     ours.transport.send([message({ ...higher, type: 'MsgHeartbeatResp' })])
-    await until(() => delivered('MsgSnap').length === 1, 20_000)
+    await until(() => delivered('MsgSnap').length === 1)
     const [snapshot] = delivered('MsgSnap')
     expect(snapshot?.snapshot?.metadata.index).toBeGreaterThan(5000)
     expect(snapshot?.snapshot?.metadata.confState.voters).toHaveLength(2)
