@@ -75,6 +75,10 @@ function normalise(text: string, captured: ReadonlyMap<string, string>, step: St
     .join('\n')
 }
 
+/** Etcdctl waits 2 s for a connection and 5 s for an answer: a busy machine may take longer. */
+const PATIENCE = ['--dial-timeout', '10s', '--command-timeout', '15s']
+const STEP_MAX_MS = 20_000
+
 const lineCount = (text: string): number => text.split('\n').length - 1
 
 /** A gRPC proxy between etcdctl and the member, and the `host:port` it listens on. */
@@ -150,8 +154,8 @@ async function runStep(step: Step, { endpoint, captured, client }: Context): Pro
   )
   const { stdout, stderr, code } = await etcdctl({
     endpoints: [endpoint],
-    args,
-    timeoutMs: 8000,
+    args: [...PATIENCE, ...args],
+    timeoutMs: STEP_MAX_MS,
     ...(stdin === undefined ? {} : { stdin }),
     ...(endAfterLines === undefined
       ? {}
