@@ -14,7 +14,8 @@ import etcd
 members = [(host, int(port)) for host, port in (word.split(':') for word in sys.argv[1:])]
 client = etcd.Client(host=members[0][0], port=members[0][1], read_timeout=10)
 ROOT = '/pyv2'
-TTL_S = 2
+# Nothing may keep this session from its next request for so long.
+TTL_S = 6
 
 
 def step(name, condition):
