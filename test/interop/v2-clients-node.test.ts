@@ -13,8 +13,9 @@ describeWith(['daemon', 'etcdctl'], 'node-etcd of npm', () => {
   let client: NodeEtcd
   logsOnFailure(() => cluster)
 
+  // Each request goes to any member, which may not have heard of the last write: hence the quorum.
   const get = (key: string, options = {}): Promise<V2Body> =>
-    answer<V2Body>((done) => client.get(key, options, done))
+    answer<V2Body>((done) => client.get(key, { quorum: true, ...options }, done))
   const set = (key: string, value: string | null, options = {}): Promise<V2Body> =>
     answer<V2Body>((done) => client.set(key, value, options, done))
   const refusal = (code: number): object => expect.objectContaining({ errorCode: code })
