@@ -61,7 +61,7 @@ describeWith(['daemon', 'etcdctl', 'patroni', 'postgresql-15'], 'Patroni on the 
     split = new SplitBrainWitness(members)
     rows = new RowWitness(members)
     for (const witness of [key, split, rows]) witness.start()
-  }, 120_000)
+  }, 2 * ROUND_MAX_MS)
 
   afterAll(async () => {
     for (const witness of [rows, split, key]) await witness?.stop()

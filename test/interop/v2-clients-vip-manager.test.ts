@@ -84,6 +84,8 @@ describeWith(['daemon', 'etcdctl', 'vip-manager', 'iproute2'], 'vip-manager', ()
 
   test('a key whose time is over, or that is deleted, takes the address along', async () => {
     expect(await ask('PUT', 'value=one&ttl=1')).toBe(200)
+    // It gives the address up for an error, too, while the key may still be there.
+    await until('the key is gone', async () => (await ask('GET', '')) === 404)
     await heldBy()
     expect(await ask('PUT', 'value=two')).toBe(201)
     await heldBy('two')
