@@ -179,6 +179,9 @@ export class Cluster {
     if (this.#replacement !== undefined || voters.length < 3 || !isVoter) return false
     // A damaged member may be gone for good already: no other may be taken away beside it.
     if (this.nodes.some(({ isDamaged }) => isDamaged)) return false
+    // From now on it may end and not come back.
+    const { voters: voting, index } = this.#configuration()
+    if (!this.#isKnownBeside(node, voting, index)) return false
     this.#replacement = {
       node,
       oldId: node.memberId,
