@@ -28,7 +28,7 @@ export interface EtcdctlOptions {
 const AFTERMATH_MS = 150
 
 /** What must succeed is not given up after etcdctl's two seconds to connect, and five to be answered. */
-const PATIENCE = ['--dial-timeout', '10s', '--command-timeout', '15s']
+export const PATIENCE = ['--dial-timeout', '10s', '--command-timeout', '15s'] as const
 /** The client of API 2 gives up after 2 s (2.3: after 1): a busy machine may take longer. */
 export const V2_PATIENCE = ['--timeout', '10s', '--total-timeout', '15s'] as const
 

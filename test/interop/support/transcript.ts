@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from './cluster.js'
-import { etcdctl } from './etcdctl.js'
+import { etcdctl, PATIENCE } from './etcdctl.js'
 import { type MemberKind, MemberProcess } from './member-process.js'
 import { ProxyProcess } from './proxy-process.js'
 import { until } from './until.js'
@@ -75,8 +75,7 @@ function normalise(text: string, captured: ReadonlyMap<string, string>, step: St
     .join('\n')
 }
 
-/** Etcdctl waits 2 s for a connection and 5 s for an answer: a busy machine may take longer. */
-const PATIENCE = ['--dial-timeout', '10s', '--command-timeout', '15s']
+/** Longer than etcdctl's own patience. */
 const STEP_MAX_MS = 20_000
 
 const lineCount = (text: string): number => text.split('\n').length - 1
